@@ -1,0 +1,42 @@
+# What people type. Everything is built with the Go toolchain alone; only `conformance` and `e2e` need root and Debian 12.
+
+BIN     := bin/labctl
+GO      ?= go
+# The tags are those of Pulumi's own releases: no cgo for user look-ups, no gRPC tracing.
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -ldflags '-s -w'
+
+.PHONY: build demo up test bench conformance cross fuzz lint clean
+
+## build: bin/labctl, one static binary
+build:
+	$(BUILD) -o $(BIN) ./cmd/labctl
+
+## demo: build, then up and verify on a simulated VirtualBox; needs no root, no VirtualBox
+demo: build
+	$(BIN) --simulate up
+	$(BIN) --simulate verify
+
+## up: build, then the same on the real VirtualBox
+up: build
+	$(BIN) up
+	$(BIN) verify
+
+## test: all fast tests, with the race detector
+test:
+	$(GO) vet -race ./...
+	$(GO) test -race -timeout 15m ./...
+
+## conformance: the same script against the real VBoxManage and the simulated one (root, Debian 12)
+conformance:
+	.ci/conformance.sh
+
+## cross: labctl for the other systems it runs on
+cross:
+	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -o /dev/null ./cmd/labctl || exit 1; done
+
+## bench: ratios measured in one run: no-op up and verify, 3 and 50 nodes
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/labctl
+
+clean:
+	rm -rf bin
