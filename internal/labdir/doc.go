@@ -1,0 +1,17 @@
+// Package labdir is a lab's folder: where each file is, the secrets that are made once, the lock, and how a node is reached.
+//
+//	ROOT/LAB/            0700
+//	  lock               held by the labctl that is at work; its content says since when
+//	  lab.yaml           the resolved configuration of the last up
+//	  id                 the lab's random id; with the name it is the owner mark of its machines
+//	  id_ed25519         the key labctl logs in with (0600), and id_ed25519.pub
+//	  token              k3s's cluster token (0600)
+//	  passphrase         protects the secrets in Pulumi's state (0600)
+//	  known_hosts        the host keys that labctl made for the machines
+//	  kubeconfig         0600
+//	  hostkeys/NAME      the SSH host key of a node (0600), and NAME.pub
+//	  machines/NAME/     seed.iso, serial.log, disk.vdi, ssh-port
+//	  pulumi/state/      Pulumi's state
+//
+// It imports internal/config and internal/ssh, nothing of VirtualBox or k3s.
+package labdir

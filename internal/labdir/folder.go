@@ -1,0 +1,185 @@
+package labdir
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/ssh"
+)
+
+// OwnerKey is the extradata key of a machine's owner mark.
+const OwnerKey = "labctl/lab"
+
+// ErrNoLab says that a lab's folder doesn't exist, or that no up has got far enough to store its configuration.
+var ErrNoLab = errors.New("no such lab")
+
+// Folder is one lab's folder.
+type Folder struct {
+	Path string // absolute
+	Name string // the lab's name
+}
+
+// At names a lab's folder below root; it makes nothing.
+func At(root, name string) *Folder {
+	return &Folder{Path: filepath.Join(root, name), Name: name}
+}
+
+// Make creates the folder and whatever of its secrets doesn't exist yet: the lab's own and each node's host key. What exists
+// is never replaced.
+func (f *Folder) Make(l *config.Lab) error {
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(f.Path, 0o700); err != nil {
+		return err
+	}
+	for name, size := range map[string]int{"id": 8, "token": 32, "passphrase": 32} {
+		if err := once(f.path(name), func() ([]byte, error) { return randomHex(size) }); err != nil {
+			return err
+		}
+	}
+	if err := f.makeKey(f.path("id_ed25519")); err != nil {
+		return err
+	}
+	return f.makeHostKeys(l)
+}
+
+func (f *Folder) path(elem ...string) string {
+	return filepath.Join(append([]string{f.Path}, elem...)...)
+}
+
+// makeKey makes a key pair, the public half last: it is derived from the private half where only that exists.
+func (f *Folder) makeKey(path string) error {
+	if _, err := os.Stat(path + ".pub"); err == nil {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+	}
+	private, public, err := ssh.NewKey()
+	if err != nil {
+		return err
+	}
+	if b, err := os.ReadFile(path); err == nil {
+		signer, err := gossh.ParsePrivateKey(b)
+		if err != nil {
+			return fmt.Errorf("key %q: %w", path, err)
+		}
+		public = string(gossh.MarshalAuthorizedKey(signer.PublicKey()))
+	} else if err := WriteFile(path, private, 0o600); err != nil {
+		return err
+	}
+	return WriteFile(path+".pub", []byte(public), 0o644)
+}
+
+// once writes a file that doesn't exist yet.
+func once(path string, content func() ([]byte, error)) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b, err := content()
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, b, 0o600)
+}
+
+// WriteFile writes to a temporary name in the same folder and renames, so that the file is whole or not there.
+func WriteFile(path string, content []byte, mode fs.FileMode) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+func randomHex(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		return nil, err
+	}
+	return []byte(hex.EncodeToString(b)), nil
+}
+
+func (f *Folder) read(name string) (string, error) {
+	b, err := os.ReadFile(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("lab %q: %w: %q is missing", f.Name, ErrNoLab, f.path(name))
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// ID returns the lab's random id.
+func (f *Folder) ID() (string, error) { return f.read("id") }
+
+// Token returns k3s's cluster token, a secret.
+func (f *Folder) Token() (string, error) { return f.read("token") }
+
+// Passphrase returns what protects Pulumi's state, a secret.
+func (f *Folder) Passphrase() (string, error) { return f.read("passphrase") }
+
+// PublicKey returns the line for authorized_keys.
+func (f *Folder) PublicKey() (string, error) { return f.read("id_ed25519.pub") }
+
+// Owner returns the value of the owner mark: the lab's name and its id.
+func (f *Folder) Owner() (string, error) {
+	id, err := f.ID()
+	return f.Name + " " + id, err
+}
+
+// Kubeconfig returns the path of the lab's kubeconfig.
+func (f *Folder) Kubeconfig() string { return f.path("kubeconfig") }
+
+// Store keeps the resolved configuration, so that verify and others judge the lab by what up made.
+func (f *Folder) Store(l *config.Lab) error {
+	b, err := config.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(f.path("lab.yaml")); err == nil && bytes.Equal(old, b) {
+		return nil
+	}
+	return WriteFile(f.path("lab.yaml"), b, 0o600)
+}
+
+// Stored returns the configuration of the last up, or an error that wraps ErrNoLab.
+func (f *Folder) Stored() (*config.Lab, error) {
+	text, err := f.read("lab.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(f.path("lab.yaml"), []byte(text))
+}
+
+// MAC returns the address of a node's NIC 1 (NAT) or 2 (host-only), lower case with colons. It follows from the lab's id,
+// so that two labs differ and a machine that is made again keeps its own. 08:00:27 is VirtualBox's prefix.
+func MAC(labID, node string, nic int) string {
+	h := sha256.Sum256([]byte(labID + "/" + node + "/" + strconv.Itoa(nic)))
+	return fmt.Sprintf("08:00:27:%02x:%02x:%02x", h[0], h[1], h[2])
+}
+
+// MachineID returns the /etc/machine-id of a machine: 32 hexadecimal digits, different for every machine.
+func MachineID(labID, node string) string {
+	h := sha256.Sum256([]byte(labID + "/" + node + "/machine-id"))
+	return hex.EncodeToString(h[:16])
+}
+
+// Remove deletes the folder. Machines and disks must be gone from VirtualBox before.
+func (f *Folder) Remove() error { return os.RemoveAll(f.Path) }

@@ -1,0 +1,188 @@
+package labdir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/labctl/labctl/internal/config"
+)
+
+func made(t *testing.T) *Folder {
+	t.Helper()
+	f := At(filepath.Join(t.TempDir(), "labs"), "lab")
+	if err := f.Make(config.Default()); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// contents reads every file below a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[strings.TrimPrefix(path, dir)] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestMakeKeepsWhatExists(t *testing.T) {
+	f := made(t)
+	before := contents(t, f.Path)
+	if err := f.Make(config.Default()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, contents(t, f.Path)); d != "" {
+		t.Errorf("a second Make changed files (-before +after):\n%s", d)
+	}
+	// A run that was killed between the two halves of the key: the public half follows from the private one.
+	if err := os.Remove(f.path("id_ed25519.pub")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Make(config.Default()); err != nil {
+		t.Fatal(err)
+	}
+	now := contents(t, f.Path)
+	if now["/id_ed25519"] != before["/id_ed25519"] {
+		t.Error("the private key was replaced")
+	}
+	if key := strings.Fields(before["/id_ed25519.pub"])[1]; !strings.Contains(now["/id_ed25519.pub"], key) {
+		t.Errorf("public half %q doesn't belong to the private one", now["/id_ed25519.pub"])
+	}
+}
+
+func TestSecretsAreForTheOwnerAlone(t *testing.T) {
+	f := made(t)
+	if info, err := os.Stat(f.Path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder: %v, %v", info.Mode(), err)
+	}
+	for _, name := range []string{"id", "token", "passphrase", "id_ed25519", "hostkeys/cp1", "known_hosts"} {
+		info, err := os.Stat(f.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+	}
+}
+
+func TestKnownHostsHoldsEveryNode(t *testing.T) {
+	f := made(t)
+	known := contents(t, f.Path)["/known_hosts"]
+	for _, n := range config.Default().Nodes {
+		_, public, err := f.HostKey(n.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := n.Address.String() + " " + public + "\n"; !strings.Contains(known, want) {
+			t.Errorf("no %q in\n%s", want, known)
+		}
+	}
+}
+
+func TestStored(t *testing.T) {
+	f := At(t.TempDir(), "lab")
+	if _, err := f.Stored(); !errors.Is(err, ErrNoLab) {
+		t.Errorf("without a lab: %v", err)
+	}
+	f = made(t)
+	if _, err := f.Stored(); !errors.Is(err, ErrNoLab) {
+		t.Errorf("before the first up has stored its configuration: %v", err)
+	}
+	want := config.Default()
+	want.Nodes[1].MemoryMiB = 2048
+	if err := f.Store(want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Stored()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b interface{ String() string }) bool { return a.String() == b.String() })); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestLockNamesTheHolder(t *testing.T) {
+	f := At(t.TempDir(), "lab")
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	unlock, err := f.Lock("labctl up", since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Lock("labctl verify", since)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "labctl up") || !strings.Contains(err.Error(), "2026-01-02 03:04:05") {
+		t.Errorf("second lock: %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err = f.Lock("labctl down", since)
+	if err != nil {
+		t.Fatalf("after unlock: %v", err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Errorf("unlock after destroy removed the folder: %v", err)
+	}
+}
+
+func TestDerivedIdentities(t *testing.T) {
+	seen := map[string]bool{}
+	for _, lab := range []string{"a", "b"} {
+		for _, node := range []string{"cp1", "w1"} {
+			for _, s := range []string{MAC(lab, node, 1), MAC(lab, node, 2), MachineID(lab, node)} {
+				if seen[s] {
+					t.Errorf("%q twice", s)
+				}
+				seen[s] = true
+			}
+		}
+	}
+	if got := MAC("a", "cp1", 1); got != MAC("a", "cp1", 1) || !strings.HasPrefix(got, "08:00:27:") || len(got) != 17 {
+		t.Errorf("MAC %q", got)
+	}
+	if got := MachineID("a", "cp1"); len(got) != 32 {
+		t.Errorf("machine-id %q", got)
+	}
+}
+
+func TestSSHPort(t *testing.T) {
+	m := At(t.TempDir(), "lab").Machine("w1")
+	if port, err := m.SSHPort(); port != 0 || err != nil {
+		t.Errorf("none chosen: %d, %v", port, err)
+	}
+	if err := os.MkdirAll(m.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SetSSHPort(2210); err != nil {
+		t.Fatal(err)
+	}
+	if port, err := m.SSHPort(); port != 2210 || err != nil {
+		t.Errorf("%d, %v", port, err)
+	}
+	if err := os.WriteFile(filepath.Join(m.Path, "ssh-port"), []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.SSHPort(); err == nil || !strings.Contains(err.Error(), "remove it") {
+		t.Errorf("a damaged file: %v", err)
+	}
+}

@@ -1,0 +1,100 @@
+package labdir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/ssh"
+)
+
+// Machine is the part of a lab's folder that belongs to one machine.
+type Machine struct {
+	Path string // absolute
+	Name string // the node's name
+}
+
+// Machine names the folder of a node's machine; it makes nothing.
+func (f *Folder) Machine(name string) *Machine {
+	return &Machine{Path: f.path("machines", name), Name: name}
+}
+
+// Seed is the path of the NoCloud ISO.
+func (m *Machine) Seed() string { return filepath.Join(m.Path, "seed.iso") }
+
+// Disk is the path of the linked disk.
+func (m *Machine) Disk() string { return filepath.Join(m.Path, "disk.vdi") }
+
+// SerialLog is where the machine's first serial port writes.
+func (m *Machine) SerialLog() string { return filepath.Join(m.Path, "serial.log") }
+
+// SSHPort returns the port of the NAT rule on 127.0.0.1, 0 where none was chosen yet.
+func (m *Machine) SSHPort() (int, error) {
+	b, err := os.ReadFile(filepath.Join(m.Path, "ssh-port"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || port < 1 || port > 65535 {
+		return 0, fmt.Errorf("%q holds no port number: remove it and run labctl up", filepath.Join(m.Path, "ssh-port"))
+	}
+	return port, nil
+}
+
+// SetSSHPort keeps the port of the NAT rule.
+func (m *Machine) SetSSHPort(port int) error {
+	return WriteFile(filepath.Join(m.Path, "ssh-port"), []byte(strconv.Itoa(port)+"\n"), 0o600)
+}
+
+// makeHostKeys makes the host keys of all nodes and writes known_hosts, each under its host-only address.
+func (f *Folder) makeHostKeys(l *config.Lab) error {
+	if err := os.MkdirAll(f.path("hostkeys"), 0o700); err != nil {
+		return err
+	}
+	var lines []string
+	for _, n := range l.Nodes {
+		if err := f.makeKey(f.path("hostkeys", n.Name)); err != nil {
+			return err
+		}
+		_, public, err := f.HostKey(n.Name)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, n.Address.String()+" "+public+"\n")
+	}
+	return WriteFile(f.path("known_hosts"), []byte(strings.Join(lines, "")), 0o600)
+}
+
+// HostKey returns a machine's SSH host key: the private half (PEM), and the public half as "TYPE KEY".
+func (f *Folder) HostKey(node string) (private []byte, public string, err error) {
+	if private, err = os.ReadFile(f.path("hostkeys", node)); err != nil {
+		return nil, "", err
+	}
+	line, err := f.read(filepath.Join("hostkeys", node+".pub"))
+	if err != nil {
+		return nil, "", err
+	}
+	fields := strings.Fields(line)
+	if len(fields) < 2 {
+		return nil, "", fmt.Errorf("%q is not a public key line", f.path("hostkeys", node+".pub"))
+	}
+	return private, fields[0] + " " + fields[1], nil
+}
+
+// SSH says how to log in to the node with that host-only address, whichever way it is dialled.
+func (f *Folder) SSH(address, user string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) ssh.Config {
+	return ssh.Config{User: user, KeyFile: f.path("id_ed25519"), KnownHosts: f.path("known_hosts"), Alias: address, Dial: dial}
+}
+
+// Remove deletes the machine's files; its disk must be gone from VirtualBox before.
+func (m *Machine) Remove() error { return os.RemoveAll(m.Path) }

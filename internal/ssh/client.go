@@ -1,0 +1,126 @@
+package ssh
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A connection is dead when the host has not answered a keepalive for silenceLimit. Both are long: a guest on a busy
+// host may get no processor time for a while.
+const (
+	keepAliveInterval = 15 * time.Second
+	silenceLimit      = 45 * time.Second
+)
+
+// Client is a connection to one host. Its methods may be called from several goroutines.
+type Client struct {
+	conn   *ssh.Client
+	addr   string // as dialled, with port
+	config Config
+
+	closing chan struct{}
+	stopped chan struct{} // closed when the keepalive has ended
+	once    sync.Once
+
+	mu   sync.Mutex
+	lost error // why the connection was given up, if it was
+}
+
+func newClient(conn *ssh.Client, addr string, c Config) *Client {
+	client := &Client{conn: conn, addr: addr, config: c, closing: make(chan struct{}), stopped: make(chan struct{})}
+	go client.keepAlive()
+	return client
+}
+
+// Close ends the connection and what runs on it.
+func (c *Client) Close() error {
+	c.once.Do(func() { close(c.closing) })
+	err := c.conn.Close()
+	<-c.stopped
+	return err
+}
+
+func (c *Client) keepAlive() {
+	defer close(c.stopped)
+	silence := orDefault(c.config.limits.silence, silenceLimit)
+	ticker := time.NewTicker(orDefault(c.config.limits.keepAlive, keepAliveInterval))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.closing:
+			return
+		case <-ticker.C:
+		}
+		answer := make(chan error, 1)
+		go func() {
+			// sshd answers "no such request", which is an answer.
+			_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+			answer <- err
+		}()
+		timer := time.NewTimer(silence)
+		select {
+		case err := <-answer:
+			timer.Stop()
+			if err != nil {
+				c.giveUp(err)
+				return
+			}
+		case <-timer.C:
+			c.giveUp(fmt.Errorf("no sign of life for %v", silence))
+			<-answer // closing the connection ended it
+			return
+		case <-c.closing:
+			timer.Stop()
+			c.conn.Close() //nolint:errcheck // Close does it too, and reports
+			<-answer
+			return
+		}
+	}
+}
+
+// giveUp closes the connection; the first cause is kept.
+func (c *Client) giveUp(cause error) {
+	c.mu.Lock()
+	if c.lost == nil {
+		c.lost = cause
+	}
+	c.mu.Unlock()
+	c.conn.Close() //nolint:errcheck // it is lost anyway
+}
+
+// lostError explains err, which is what a session made of the end of its connection.
+func (c *Client) lostError(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost != nil {
+		return fmt.Errorf("%w: %w", ErrLost, c.lost)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// commandLine is what a person would type to run the command again.
+func (c *Client) commandLine(command string) string {
+	host, port, err := net.SplitHostPort(c.addr)
+	if err != nil { // addr went through withPort
+		host = c.addr
+	}
+	args := []string{"ssh", "-i", c.config.KeyFile}
+	if port != "22" {
+		args = append(args, "-p", port)
+	}
+	args = append(args, c.config.User+"@"+host)
+	if command != "" {
+		args = append(args, command)
+	}
+	return Quote(args...)
+}
+
+func (c *Client) isLost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost != nil
+}
