@@ -1,0 +1,183 @@
+package vbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Options says how VBoxManage is called. The zero value of a field means its default.
+type Options struct {
+	// Command is the program and its leading arguments; by default VBoxManage from PATH.
+	Command []string
+	// Env is added to the environment of this process.
+	Env []string
+	// GOOS is the operating system VirtualBox runs on; by default this one's. It decides which kind of host-only network is used.
+	GOOS string
+	// Timeout limits each call; by default 2 minutes. Calls that copy whole disks get at least 30 minutes.
+	Timeout time.Duration
+}
+
+// Client makes calls of VBoxManage. It may be used by several goroutines at once.
+type Client struct {
+	command []string
+	env     []string
+	goos    string
+	timeout time.Duration
+
+	// exec is the one seam to the outside; tests replace it.
+	exec func(ctx context.Context, command, env []string) (output, error)
+	// poll is how long to wait between two looks at something that changes by itself; retry, before the first repetition.
+	poll, retry time.Duration
+	// serial is held during calls that VirtualBox cannot run side by side.
+	serial chan struct{}
+}
+
+// New returns a Client. It runs nothing.
+func New(o Options) *Client {
+	c := &Client{
+		command: o.Command,
+		env:     o.Env,
+		goos:    o.GOOS,
+		timeout: o.Timeout,
+		exec:    execute,
+		poll:    time.Second,
+		retry:   200 * time.Millisecond,
+		serial:  make(chan struct{}, 1),
+	}
+	if len(c.command) == 0 {
+		c.command = []string{"VBoxManage"}
+	}
+	if c.goos == "" {
+		c.goos = runtime.GOOS
+	}
+	if c.timeout == 0 {
+		c.timeout = 2 * time.Minute
+	}
+	return c
+}
+
+// output is what a finished process left.
+type output struct {
+	stdout, stderr string
+	exit           int
+}
+
+const (
+	attempts     = 5
+	diskTimeout  = 30 * time.Minute
+	netctlFailed = "failed to open /dev/vboxnetctl"
+)
+
+// run makes one call and returns its standard output, without the warnings of the wrapper script and with plain line ends.
+// A call that may be repeated is, while the answer is ErrTransient: five times within about three seconds.
+func (c *Client) run(ctx context.Context, a args) (string, error) {
+	pause := c.retry
+	for attempt := 1; ; attempt++ {
+		stdout, err := c.call(ctx, a)
+		if err == nil || attempt == attempts || !repeatable(a) || !errors.Is(err, ErrTransient) {
+			return stdout, err
+		}
+		if wait(ctx, pause) != nil {
+			return stdout, err
+		}
+		pause *= 2
+	}
+}
+
+// alone is run for calls that VirtualBox cannot run side by side: two imports or two new adapters at once fail or
+// mix up their results. They stand in line within this process.
+func (c *Client) alone(ctx context.Context, a args) (string, error) {
+	release, err := c.line(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return c.run(ctx, a)
+}
+
+// line waits for its turn.
+func (c *Client) line(ctx context.Context) (release func(), err error) {
+	select {
+	case c.serial <- struct{}{}:
+		return func() { <-c.serial }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c *Client) call(ctx context.Context, a args) (string, error) {
+	limit := c.timeout
+	if copiesDisks(a) {
+		limit = max(limit, diskTimeout)
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	command := append(append([]string{}, c.command...), a...)
+	out, err := c.exec(limited, command, c.env)
+	out.stdout, _ = cutWarnings(plainLines(out.stdout))
+	out.stderr = plainLines(out.stderr)
+
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("VBoxManage %s: %w", a[0], ctx.Err())
+	case limited.Err() != nil:
+		return "", fmt.Errorf("VBoxManage %s: no answer within %s: %w", a[0], limit, limited.Err())
+	case err != nil:
+		return "", fmt.Errorf("VBoxManage %s: %w", a[0], err)
+	case out.exit != 0 || printsError(out.stderr):
+		return out.stdout, newError(command, a, out)
+	}
+	return out.stdout, nil
+}
+
+// repeatable says whether a call does the same when it is made twice.
+func repeatable(a args) bool {
+	switch a[0] {
+	case "--version", "list", "showvminfo", "showmediuminfo", "getextradata", "setextradata",
+		"storageattach", "closemedium", "unregistervm", "discardstate":
+		return true
+	case "modifyvm": // but a NAT rule is added, not set
+		return len(a) > 2 && !strings.HasPrefix(a[2], "--nat-pf")
+	case "snapshot":
+		return len(a) > 2 && a[2] == "list"
+	}
+	return false
+}
+
+// copiesDisks says whether a call may take as long as a disk is large.
+func copiesDisks(a args) bool {
+	switch a[0] {
+	case "convertfromraw", "clonemedium", "modifymedium":
+		return true
+	case "snapshot":
+		return len(a) > 2 && a[2] != "list"
+	}
+	return false
+}
+
+// printsError finds the failures that VBoxManage reports without an exit status.
+func printsError(stderr string) bool {
+	for line := range strings.Lines(stderr) {
+		if _, ok := errorLine(line); ok || strings.Contains(line, netctlFailed) {
+			return true
+		}
+	}
+	return false
+}
+
+// wait returns after d, or earlier with the context's error.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,68 @@
+package vbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// grace is how long an interrupted VBoxManage may take to undo what it was doing before it is killed.
+const grace = 10 * time.Second
+
+// execute runs a command to its end. A non-zero exit is no error here.
+func execute(ctx context.Context, command, env []string) (output, error) {
+	return executeGrace(ctx, command, env, grace)
+}
+
+func executeGrace(ctx context.Context, command, env []string, grace time.Duration) (output, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(environment(os.Environ(), runtime.GOOS), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// A Ctrl-C is for this program, which then decides what to do with its children.
+	ownGroup(cmd)
+	cmd.Cancel = func() error { return interrupt(cmd.Process) }
+	cmd.WaitDelay = grace
+
+	err := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		killGroup(cmd.Process)
+	}
+	out := output{stdout: stdout.String(), stderr: stderr.String()}
+	if cmd.ProcessState != nil {
+		out.exit = cmd.ProcessState.ExitCode()
+	}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return out, nil
+	case errors.Is(err, exec.ErrWaitDelay): // it ended; a daemon that it started keeps the output open
+		return out, nil
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
+		return out, fmt.Errorf("%w: %w", ErrNotInstalled, err)
+	}
+	return out, err
+}
+
+// environment makes VBoxManage speak English, whatever the user's locale: its messages are read. C.UTF-8 also keeps
+// file names that are not ASCII; macOS and Windows have no locale of that name.
+func environment(base []string, goos string) []string {
+	locale := "C"
+	if goos == "linux" {
+		locale = "C.UTF-8"
+	}
+	env := make([]string, 0, len(base)+2)
+	for _, v := range base {
+		name, _, _ := strings.Cut(v, "=")
+		if name != "LANG" && name != "LANGUAGE" && !strings.HasPrefix(name, "LC_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, "LANG="+locale, "LC_ALL="+locale)
+}

@@ -1,0 +1,118 @@
+package vbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// StartMachine starts a machine without a window, or goes on with one that was paused or saved. One that runs is no error.
+// If VirtualBox cannot start it, the error carries the end of the machine's log.
+func (c *Client) StartMachine(ctx context.Context, id string) error {
+	m, err := c.Machine(ctx, id)
+	if err == nil {
+		err = c.start(ctx, m)
+	}
+	if err != nil {
+		return fmt.Errorf("starting machine %q: %w", id, err)
+	}
+	return nil
+}
+
+func (c *Client) start(ctx context.Context, m Machine) error {
+	if m.State == "paused" {
+		_, err := c.run(ctx, resumeArgs(m.UUID))
+		return err
+	}
+	if m.State == "running" || m.State == "starting" || m.State == "restoring" {
+		return nil
+	}
+	begun := time.Now()
+	out, err := c.run(ctx, startArgs(m.UUID))
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	// It has been seen to exit non-zero after it said so.
+	if strings.Contains(out, "has been successfully started") {
+		return nil
+	}
+	e.Log = logTail(filepath.Join(m.LogFolder, "VBox.log"), begun)
+	return err
+}
+
+// logTail returns the last lines of a log that was written to since begun; empty if there is none.
+func logTail(path string, begun time.Time) string {
+	const lines = 12
+	info, err := os.Stat(path)
+	if err != nil || info.ModTime().Before(begun.Add(-2*time.Second)) { // clocks of file systems may be coarse
+		return ""
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	all := strings.Split(strings.TrimSpace(plainLines(string(data))), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// StopMachine asks the guest to shut down and, when it has not within the grace, switches it off; a grace of 0 or a paused
+// machine is switched off at once. A saved state is discarded. One that is off is no error; ErrNotFound if it is gone.
+func (c *Client) StopMachine(ctx context.Context, id string, grace time.Duration, step func(string)) error {
+	m, err := c.Machine(ctx, id)
+	if err == nil {
+		err = c.stop(ctx, m, grace, step)
+	}
+	if err != nil {
+		return fmt.Errorf("stopping machine %q: %w", id, err)
+	}
+	return nil
+}
+
+func (c *Client) stop(ctx context.Context, m Machine, grace time.Duration, step func(string)) error {
+	if grace > 0 && m.State == "running" {
+		step("asking the guest to shut down")
+		if _, err := c.run(ctx, powerButtonArgs(m.UUID)); err != nil && !errors.Is(err, ErrInvalidState) {
+			return err
+		}
+		var err error
+		if m, err = c.awaitOff(ctx, m.UUID, grace); err != nil {
+			return err
+		}
+	}
+	if m.running() {
+		step("switching off")
+		if _, err := c.run(ctx, powerOffArgs(m.UUID)); err != nil && !errors.Is(err, ErrInvalidState) {
+			return err
+		}
+		var err error
+		if m, err = c.awaitOff(ctx, m.UUID, c.timeout); err != nil {
+			return err
+		}
+		if m.running() {
+			return fmt.Errorf("it is still %q %s after it was switched off", m.State, c.timeout)
+		}
+	}
+	if m.saved() {
+		step("discarding saved state")
+		_, err := c.run(ctx, discardStateArgs(m.UUID))
+		return err
+	}
+	return nil
+}
+
+// awaitOff looks at the machine until it has no process any more or the limit is over, and returns it as it is then.
+func (c *Client) awaitOff(ctx context.Context, id string, limit time.Duration) (Machine, error) {
+	over, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		m, err := c.Machine(ctx, id)
+		if err != nil || !m.running() || wait(over, c.poll) != nil {
+			return m, errors.Join(err, ctx.Err())
+		}
+	}
+}
