@@ -1,0 +1,80 @@
+package k3s
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Artifacts are the files of a release, on this machine.
+type Artifacts struct {
+	Binary string   // path of the k3s binary
+	SHA256 string   // its checksum, 64 hexadecimal digits
+	Images []string // paths of image archives to put on every node; none if nodes pull their images
+}
+
+// FileNames returns the names that a release gives to the binary and to the list of checksums for arch (a GOARCH:
+// amd64, arm64 or arm). They are the same in every version so far.
+// Source: https://github.com/k3s-io/k3s/blob/master/install.sh (setup_verify_arch).
+func FileNames(version, arch string) (binary, sums string) {
+	switch arch {
+	case "amd64":
+		return "k3s", "sha256sum-amd64.txt"
+	case "arm":
+		return "k3s-armhf", "sha256sum-arm.txt"
+	default:
+		return "k3s-" + arch, "sha256sum-" + arch + ".txt"
+	}
+}
+
+// ImagesFileName returns the name that a release gives to the archive of all images that k3s itself needs. Its checksum
+// is in the same list as the binary's.
+func ImagesFileName(arch string) string { return "k3s-airgap-images-" + arch + ".tar.zst" }
+
+// ParseSums reads what sha256sum writes: a checksum, two spaces (or a space and a star) and a file name a line. It returns
+// the checksums, in lower case, by file name. An empty list, a malformed line, and two checksums for one name are errors.
+func ParseSums(data []byte) (map[string]string, error) {
+	sums := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		sum, name, ok := strings.Cut(line, " ")
+		sum, name = strings.ToLower(sum), strings.TrimPrefix(strings.TrimLeft(name, " "), "*")
+		if !ok || name == "" || !isSHA256(sum) {
+			return nil, fmt.Errorf("list of checksums, line %d: want a SHA-256 and a file name, have %q", n, clip(line))
+		}
+		if other, twice := sums[name]; twice && other != sum {
+			return nil, fmt.Errorf("list of checksums, line %d: a second checksum for %q", n, name)
+		}
+		sums[name] = sum
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("list of checksums: %w", err)
+	}
+	if len(sums) == 0 {
+		return nil, fmt.Errorf("list of checksums: it is empty")
+	}
+	return sums, nil
+}
+
+func isSHA256(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == 32
+}
+
+// ReleaseURL returns where source keeps a file of a version: source is a URL below which VERSION/FILE is found, or a
+// folder that holds VERSION/FILE. In a URL the version's "+" is written %2B, as GitHub wants it.
+func ReleaseURL(source, version, file string) string {
+	if !strings.Contains(source, "://") {
+		return filepath.Join(source, version, file)
+	}
+	escape := func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }
+	return strings.TrimRight(source, "/") + "/" + escape(version) + "/" + escape(file)
+}

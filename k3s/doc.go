@@ -1,0 +1,66 @@
+// Package k3s knows how k3s comes to be on a node and how a node comes into the cluster: the release's files, a node's
+// settings, the systemd unit, joining, the kubeconfig, and what runs in the lab's cluster. It reaches a node over a
+// [Runner] and knows nothing of machines: it must import neither vbox nor provision.
+//
+// An example, from two ready machines to a cluster:
+//
+//	err = k3s.InstallServer(ctx, cp1, server, settings, artifacts, step)
+//	settings.Token, err = k3s.JoinToken(ctx, cp1)
+//	err = k3s.InstallAgent(ctx, w1, agent, settings, artifacts, step)
+//	err = k3s.WaitReady(ctx, cp1, "w1", step)
+//	for _, m := range k3s.Manifests(lab) {
+//		err = k3s.Apply(ctx, cp1, m, step)
+//	}
+//
+// # What it relies on
+//
+//   - Every function may be repeated after it failed or was killed at any point. Files are written beside their place,
+//     checked by SHA-256 and renamed; a file whose bytes are already there is not sent again.
+//   - A service is restarted only if its binary, settings or unit changed, or if it is neither active nor starting. The file
+//     /etc/rancher/k3s/restart-pending stands between the first change and the restart, so that a run that is killed in
+//     between does not leave the old settings in force.
+//   - Waits have no limit of their own: the context's deadline ends them. The error is then the context's, joined with the
+//     last real cause. A command that exits non-zero is tried again; a Runner's other errors (the connection is gone) end
+//     the wait at once.
+//   - The token travels by standard input, as part of a file. No command line and no error holds it.
+//   - Command lines are constant scripts; what varies (names, paths, checksums) follows as quoted arguments.
+//
+// # Files on a node
+//
+//	/usr/local/bin/k3s                        0755  the release's binary; kubectl is a link to it on the server
+//	/etc/rancher/k3s/config.yaml              0600  all settings, token included
+//	/etc/systemd/system/k3s.service           0644  the server's unit
+//	/etc/systemd/system/k3s-agent.service     0644  an agent's unit
+//	/var/lib/rancher/k3s/agent/images/NAME    0644  image archives, if there are any
+//	/etc/rancher/k3s/restart-pending          0644  empty; see above
+//	/var/lib/rancher/k3s/agent/server-ca.crt        read only: an agent whose file is not the join token's CA is of a
+//	                                                cluster that is gone, and is made to leave it
+//	~USER/.kube/config                        0600  the server's copy of /etc/rancher/k3s/k3s.yaml, and a line in
+//	                                                /etc/environment that makes kubectl read it
+//
+// # Commands that run on a node
+//
+// All of them are plain POSIX sh. The scripts stand in scripts.go; KUBECTL is
+// `sudo kubectl --kubeconfig /etc/rancher/k3s/k3s.yaml`, and runs on the server alone.
+//
+//	sudo sh -c SURVEY sh SERVICE FILE...                   what is there: checksums, version, state, NICs
+//	sudo sh -c PUSH sh FILE MODE SHA256 MARKER   (stdin)   writes one file; MARKER is restart-pending's path, or empty
+//	sudo sh -c START sh SERVICE                            daemon-reload, enable, stop, start --no-block
+//	sudo sh -c LEAVE sh SERVICE                            an agent of another cluster: stop, rm its certificates
+//	sudo sh -c PROGRESS sh SERVICE                         is-active, and if it is not: the journal's last lines
+//	sudo sh -c ACCESS sh USER                              kubectl for the login user of the server
+//	sudo sh -c DISABLE sh                                  systemctl disable; the settings go
+//	sudo sh -c WIPE sh                                     all that k3s left goes
+//	sudo cat /var/lib/rancher/k3s/server/node-token
+//	sudo cat /etc/rancher/k3s/k3s.yaml
+//	KUBECTL get nodes -o json
+//	KUBECTL delete --ignore-not-found node/NAME
+//	KUBECTL delete --ignore-not-found -n kube-system secret/NAME.node-password.k3s
+//	KUBECTL apply -f -                           (stdin)
+//	KUBECTL delete --ignore-not-found -f -       (stdin)
+//	KUBECTL get --ignore-not-found -o name -f -  (stdin)
+//	KUBECTL get deployments,daemonsets,pods -A -o json
+//
+// Programs that the scripts use beside the shell's own: cat, chown, grep, head, install, ip, journalctl, k3s, ln, mkdir,
+// mv, rm, sha256sum, systemctl.
+package k3s

@@ -1,0 +1,54 @@
+package k3s
+
+// The scripts of the package's manual, each on one line so that a failed command can be pasted. What varies comes as $1, $2…
+
+// survey prints, one fact per line: `file SHA256 PATH` for each file that exists, `version TEXT`, `active STATE`, and
+// `links JSON`. A missing file, program or service is a fact too, so nothing here ends it early.
+const survey = `service=$1; shift; ` +
+	`for f in "$@"; do if [ -f "$f" ]; then sum=$(sha256sum < "$f"); printf 'file %s %s\n' "${sum%% *}" "$f"; fi; done; ` +
+	`if [ -x ` + binaryPath + ` ]; then printf 'version %s\n' "$(` + binaryPath + ` --version | head -n 1)"; fi; ` +
+	`printf 'active %s\n' "$(systemctl is-active "$service")"; ` +
+	`printf 'links %s\n' "$(ip -j link)"`
+
+// push writes standard input to $1 with mode $2 if its checksum is $3. The mode is set before the first byte is there, since
+// config.yaml holds the token. The marker $4, if any, comes into being before the file changes.
+const push = `set -e; mkdir -p "${1%/*}"; install -m "$2" /dev/null "$1.part"; cat > "$1.part"; ` +
+	`sum=$(sha256sum < "$1.part"); ` +
+	`if [ "${sum%% *}" != "$3" ]; then rm -f "$1.part"; echo "$1: what arrived has another checksum: ${sum%% *}" >&2; exit 1; fi; ` +
+	`if [ -n "$4" ]; then mkdir -p "${4%/*}"; : > "$4"; fi; ` +
+	`mv -f "$1.part" "$1"`
+
+// start (re)starts the service and returns at once. It stops and starts instead of restarting: right after `restart --no-block`
+// the old process is still there, and is-active says so.
+const start = `set -e; systemctl daemon-reload; systemctl enable "$1"; systemctl stop "$1"; ` +
+	`systemctl start --no-block "$1"; rm -f ` + restartPending
+
+// leave makes an agent whose disk holds another cluster's CA forget that cluster: its certificates, and the devices that have
+// its old pod CIDR. The images that containerd has stay. It is for an agent that was not wiped (see Wipe), because a run was
+// killed before that or its machine was off.
+const leave = `set -e; systemctl stop "$1"; ` +
+	`rm -f ` + agentFolder + `/*.crt ` + agentFolder + `/*.key ` + agentFolder + `/*.kubeconfig; ` +
+	`for i in cni0 flannel.1; do if ip link show "$i" >/dev/null 2>&1; then ip link delete "$i"; fi; done`
+
+// disable keeps k3s from starting at the next boot. It does not stop the containers: a reboot does that best.
+const disable = `set -e; for service in k3s k3s-agent; do ` +
+	`if [ -f "/etc/systemd/system/$service.service" ]; then systemctl disable "$service"; fi; done; ` +
+	`rm -f ` + settingsPath + ` ` + restartPending
+
+// wipe removes what a cluster left on a node that no longer runs k3s: certificates, node password, containers, pods.
+const wipe = `rm -rf /var/lib/rancher/k3s /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath
+
+// progress prints the service's state, and if it is not active what its journal ends with.
+const progress = `state=$(systemctl is-active "$1"); printf '%s\n' "$state"; ` +
+	`if [ "$state" != active ]; then journalctl -u "$1" -n 40 --no-pager -o cat; fi`
+
+// access lets the user $1 use kubectl without sudo. k3s's kubectl prefers its own kubeconfig, which only root may read, to
+// ~/.kube/config; hence the line in /etc/environment.
+const access = `set -e; ln -sf k3s /usr/local/bin/kubectl; ` +
+	`home=/home/$1; if [ "$1" = root ]; then home=/root; fi; mkdir -p "$home/.kube"; ` +
+	`have=; if [ -f "$home/.kube/config" ]; then have=$(sha256sum < "$home/.kube/config"); fi; ` +
+	`if [ "$have" != "$(sha256sum < ` + kubeconfigPath + `)" ]; then ` +
+	`install -m 0600 ` + kubeconfigPath + ` "$home/.kube/config.part"; ` +
+	`chown "$1:" "$home/.kube" "$home/.kube/config.part"; mv -f "$home/.kube/config.part" "$home/.kube/config"; fi; ` +
+	`line="KUBECONFIG=$home/.kube/config"; ` +
+	`if ! grep -qxF "$line" /etc/environment; then printf '%s\n' "$line" >> /etc/environment; fi`

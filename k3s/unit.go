@@ -1,0 +1,45 @@
+package k3s
+
+import "strings"
+
+// unitText is the unit of k3s's own installer without its environment files: all settings are in config.yaml.
+// Source: https://github.com/k3s-io/k3s/blob/master/install.sh (create_systemd_service_file). The installer makes agents
+// Type=exec; here both are notify, so that "active" means that the agent has joined.
+const unitText = `# Written by labctl, and again whenever it differs.
+[Unit]
+Description=Lightweight Kubernetes (ROLE)
+Documentation=https://k3s.io
+Wants=network-online.target
+After=network-online.target
+
+[Install]
+WantedBy=multi-user.target
+
+[Service]
+Type=notify
+KillMode=process
+Delegate=yes
+User=root
+LimitNOFILE=1048576
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+TimeoutStartSec=0
+Restart=always
+RestartSec=5s
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStartPre=-/sbin/modprobe overlay
+ExecStart=/usr/local/bin/k3s ROLE
+`
+
+// ipvsModules is loaded before every start in IPVS mode. Without the leading "-" a kernel that lacks them fails the start and
+// says so; kube-proxy alone would fall back to iptables in silence.
+const ipvsModules = "ExecStartPre=/sbin/modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh\n"
+
+func unitOf(as role, ipvs bool) []byte {
+	text := unitText
+	if ipvs {
+		text = strings.Replace(text, "ExecStart=", ipvsModules+"ExecStart=", 1)
+	}
+	return []byte(strings.ReplaceAll(text, "ROLE", string(as)))
+}
