@@ -1,0 +1,125 @@
+package provision
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/labctl/labctl/internal/config"
+)
+
+// The types of a lab's resources. Package provision/provider makes them.
+const (
+	Package       = "labctl"
+	typeImage     = "labctl:index:Image"
+	typeNetwork   = "labctl:index:HostOnlyNetwork"
+	typeMachine   = "labctl:index:Machine"
+	typeServer    = "labctl:index:Server"
+	typeAgent     = "labctl:index:Agent"
+	typeManifest  = "labctl:index:Manifest"
+	nameImage     = "image"
+	nameNetwork   = "network"
+	clusterSuffix = "-k3s"
+)
+
+// Program is the whole lab. The order of things follows from who uses whose outputs: the image and the network first, the
+// machines side by side, then the k3s server, then the agents, then what runs in the cluster.
+func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		r := registry{ctx: ctx}
+
+		image := r.add(typeImage, nameImage, pulumi.Map{
+			"url":     pulumi.String(l.Image.URL),
+			"sha256":  pulumi.String(l.Image.SHA256),
+			"diskGiB": pulumi.Int(l.Image.DiskGiB),
+		})
+		network := r.add(typeNetwork, nameNetwork, pulumi.Map{
+			"cidr": pulumi.String(l.Network.CIDR.String()),
+			"host": pulumi.String(l.Network.Host.String()),
+		})
+
+		machines := map[string]*made{}
+		for _, n := range l.Nodes {
+			machines[n.Name] = r.add(typeMachine, n.Name, pulumi.Map{
+				"name":      pulumi.String(n.Name),
+				"image":     image.Value, // the base VDI's path
+				"network":   network.Value,
+				"address":   pulumi.String(n.Address.String()),
+				"user":      pulumi.String(l.Image.User),
+				"cpus":      pulumi.Int(n.CPUs),
+				"memoryMiB": pulumi.Int(n.MemoryMiB),
+				"running":   pulumi.Bool(true),
+			})
+		}
+
+		k3s := pulumi.Map{
+			"version":     pulumi.String(l.K3s.Version),
+			"source":      pulumi.String(l.K3s.Source),
+			"podCIDR":     pulumi.String(l.K3s.PodCIDR.String()),
+			"serviceCIDR": pulumi.String(l.K3s.ServiceCIDR.String()),
+			"proxyMode":   pulumi.String(string(l.K3s.KubeProxyMode)),
+		}
+		server := r.add(typeServer, ClusterName(l.Server().Name), with(k3s, pulumi.Map{
+			"name":    pulumi.String(l.Server().Name),
+			"machine": machines[l.Server().Name].ID(),
+		}))
+		var agents []pulumi.Resource
+		for _, n := range l.Agents() {
+			agents = append(agents, r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
+				"name":    pulumi.String(n.Name),
+				"machine": machines[n.Name].ID(),
+				"cluster": server.Value, // changes with the cluster's identity: agents follow a recreated server
+			})))
+		}
+
+		for _, m := range manifests {
+			r.add(typeManifest, m.Name, pulumi.Map{
+				"name":    pulumi.String(m.Name),
+				"yaml":    pulumi.String(m.YAML),
+				"cluster": server.Value,
+			}, pulumi.DependsOn(agents))
+		}
+		return r.err
+	}
+}
+
+// Manifest is something that runs in the cluster: a name and the YAML that is applied.
+type Manifest struct{ Name, YAML string }
+
+// ClusterName is the name of the resource that is k3s on the node of that name.
+func ClusterName(node string) string { return node + clusterSuffix }
+
+// made is a resource of the lab. Value is the one output that others use: a path, an adapter's name, a cluster's identity.
+type made struct {
+	pulumi.CustomResourceState
+	Value pulumi.StringOutput `pulumi:"value"`
+}
+
+// registry adds resources until the first one fails.
+type registry struct {
+	ctx *pulumi.Context
+	err error
+}
+
+func (r *registry) add(kind, name string, in pulumi.Map, opts ...pulumi.ResourceOption) *made {
+	m := &made{}
+	if r.err != nil {
+		return m
+	}
+	if err := r.ctx.RegisterResource(kind, name, in, m, opts...); err != nil {
+		r.err = fmt.Errorf("%s %q: %w", kind, name, err)
+	}
+	return m
+}
+
+// with returns a new map that holds both.
+func with(a, b pulumi.Map) pulumi.Map {
+	m := pulumi.Map{}
+	for k, v := range a {
+		m[k] = v
+	}
+	for k, v := range b {
+		m[k] = v
+	}
+	return m
+}

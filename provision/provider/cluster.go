@@ -1,0 +1,333 @@
+package provider
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/k3s"
+)
+
+// driftKey is an input that no program sets: Read sets it to say why a resource must be brought up to date.
+const driftKey = "drift"
+
+var clusterInputs = []string{"name", "machine", "version", "source", "podCIDR", "serviceCIDR", "proxyMode"}
+
+// server is k3s on the node with the control plane. Its value tells one cluster from another: it changes when the server
+// is made anew. Its removal is its machine's.
+func (p *Provider) server() kind {
+	return kind{
+		required: clusterInputs,
+		replace:  []string{"name", "machine", "podCIDR", "serviceCIDR"},
+		ensure:   p.ensureServer,
+		read: func(ctx context.Context, _ string, in props) (props, error) {
+			return p.readK3s(ctx, in, func(context.Context) (string, error) { return p.o.Folder.Token() })
+		},
+		remove: func(context.Context, string, props, func(string)) error { return nil },
+	}
+}
+
+// agent is k3s on another node. It follows its machine and its server: another cluster means that it is wiped and joins anew.
+func (p *Provider) agent() kind {
+	return kind{
+		required: append([]string{"cluster"}, clusterInputs...),
+		replace:  []string{"name", "machine", "cluster", "podCIDR", "serviceCIDR"},
+		ensure:   p.ensureAgent,
+		read: func(ctx context.Context, _ string, in props) (props, error) {
+			return p.readK3s(ctx, in, p.joinToken)
+		},
+		remove: p.removeAgent,
+	}
+}
+
+func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)) (id, value string, err error) {
+	n, err := p.node(in)
+	if err != nil {
+		return "", "", err
+	}
+	token, err := p.o.Folder.Token()
+	if err != nil {
+		return "", "", err
+	}
+	a, err := p.artifacts(ctx, in, step)
+	if err != nil {
+		return "", "", err
+	}
+	err = wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s server on %q", n.Name), func(ctx context.Context) error {
+		r, err := p.conns.get(ctx, n)
+		if err != nil {
+			return err
+		}
+		kn, s, err := p.settings(in, n, token)
+		if err != nil {
+			return err
+		}
+		if err := k3s.InstallServer(ctx, r, kn, s, a, step); err != nil {
+			return err
+		}
+		step("reading the kubeconfig")
+		kubeconfig, err := k3s.Kubeconfig(ctx, r, n.Address, p.o.Lab.Name)
+		if err != nil {
+			return err
+		}
+		if err := labdir.WriteFile(p.o.Folder.Kubeconfig(), kubeconfig, 0o600); err != nil {
+			return err
+		}
+		join, err := k3s.JoinToken(ctx, r)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256([]byte(join))
+		value = hex.EncodeToString(sum[:8])
+		p.join.set(join)
+		return k3s.WaitReady(ctx, r, n.Name, step)
+	})
+	return n.Name, value, err
+}
+
+func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string)) (id, value string, err error) {
+	n, err := p.node(in)
+	if err != nil {
+		return "", "", err
+	}
+	a, err := p.artifacts(ctx, in, step)
+	if err != nil {
+		return "", "", err
+	}
+	err = wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), func(ctx context.Context) error {
+		server, err := p.conns.get(ctx, p.o.Lab.Server())
+		if err != nil {
+			return err
+		}
+		r, err := p.conns.get(ctx, n)
+		if err != nil {
+			return err
+		}
+		join, err := p.joinToken(ctx)
+		if err != nil {
+			return err
+		}
+		kn, s, err := p.settings(in, n, join)
+		if err != nil {
+			return err
+		}
+		state, err := k3s.Installed(ctx, r, kn, s)
+		if err != nil {
+			return err
+		}
+		if state.SHA256 == "" { // an empty disk: what the cluster remembers of a node of this name would keep it out
+			step("removing what the cluster remembers of an earlier node")
+			if err := k3s.ForgetNode(ctx, server, n.Name); err != nil {
+				return err
+			}
+		}
+		if err := k3s.InstallAgent(ctx, r, kn, s, a, step); err != nil {
+			return err
+		}
+		return k3s.WaitReady(ctx, server, n.Name, step)
+	})
+	return n.Name, n.Name, err
+}
+
+// removeAgent takes a node out of the cluster. Where its machine stays, it is wiped and rebooted: containers, network
+// devices and certificates of the old cluster would keep it from joining another.
+func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step func(string)) error {
+	if p.o.Destroying {
+		return nil
+	}
+	name := in.text("name")
+	if server, err := p.conns.reach(ctx, p.o.Lab.Server()); err == nil {
+		step("removing the node from the cluster")
+		if err := k3s.ForgetNode(ctx, server, name); err != nil {
+			return err
+		}
+	} // a server that can't be reached is about to be made anew, and will remember nothing
+	m, ok, err := p.owned(ctx, in.text("machine"))
+	if err != nil || !ok || !running(m) {
+		return err
+	}
+	n, ok := p.o.Lab.Node(name)
+	if !ok {
+		return nil // its machine goes too
+	}
+	return wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("wiping k3s on %q", name), func(ctx context.Context) error {
+		r, err := p.conns.get(ctx, n)
+		if err != nil {
+			return err
+		}
+		step("disabling k3s")
+		if err := k3s.Disable(ctx, r); err != nil {
+			return err
+		}
+		p.conns.forget(name)
+		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, p.o.Timeouts.Stop, step); err != nil {
+			return err
+		}
+		step("starting")
+		if err := p.o.Hypervisor.StartMachine(ctx, m.UUID); err != nil {
+			return err
+		}
+		if err := p.waitBooted(ctx, name, step); err != nil {
+			return err
+		}
+		if r, err = p.conns.get(ctx, n); err != nil {
+			return err
+		}
+		step("wiping k3s")
+		return k3s.Wipe(ctx, r)
+	})
+}
+
+// readK3s compares what is installed with what the last run put there. A node that can't be reached keeps its state: its
+// machine is off, and says so itself.
+func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Context) (string, error)) (props, error) {
+	n, ok := p.o.Lab.Node(in.text("name"))
+	if !ok {
+		return in, nil // no longer in the lab: about to be deleted
+	}
+	m, ok, err := p.owned(ctx, in.text("machine"))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, nil
+	}
+	if !running(m) {
+		return in, nil
+	}
+	r, err := p.conns.reach(ctx, n)
+	if err != nil {
+		return in, ctx.Err()
+	}
+	secret, err := token(ctx)
+	if err != nil {
+		return in, ctx.Err() // the server can't be reached, or is gone: agents follow it
+	}
+	kn, s, err := p.settings(in, n, secret)
+	if err != nil {
+		return nil, err
+	}
+	state, err := k3s.Installed(ctx, r, kn, s)
+	if err != nil {
+		return nil, err
+	}
+	if state.SHA256 == "" {
+		return nil, nil
+	}
+	now := props{}
+	for k, v := range in {
+		now[k] = v
+	}
+	if state.Version != "" {
+		now["version"] = state.Version
+	}
+	switch {
+	case !state.Settings:
+		now[driftKey] = "settings differ"
+	case !state.Active:
+		now[driftKey] = "service is not active"
+	case n.Role == config.RoleServer:
+		if _, err := os.Stat(p.o.Folder.Kubeconfig()); errors.Is(err, fs.ErrNotExist) {
+			now[driftKey] = "kubeconfig is missing"
+		}
+	}
+	return now, nil
+}
+
+func (p *Provider) node(in props) (config.Node, error) {
+	n, ok := p.o.Lab.Node(in.text("name"))
+	if !ok {
+		return n, fmt.Errorf("the lab has no node %q", in.text("name"))
+	}
+	return n, nil
+}
+
+// settings translates inputs into what package k3s wants.
+func (p *Provider) settings(in props, n config.Node, token string) (k3s.Node, k3s.Settings, error) {
+	id, err := p.o.Folder.ID()
+	if err != nil {
+		return k3s.Node{}, k3s.Settings{}, err
+	}
+	pods, err := netip.ParsePrefix(in.text("podCIDR"))
+	if err != nil {
+		return k3s.Node{}, k3s.Settings{}, err
+	}
+	services, err := netip.ParsePrefix(in.text("serviceCIDR"))
+	return k3s.Node{Name: n.Name, Address: n.Address, MAC: labdir.MAC(id, n.Name, 2), User: p.o.Lab.Image.User},
+		k3s.Settings{
+			Version: in.text("version"), Server: p.o.Lab.Server().Address,
+			PodCIDR: pods, ServiceCIDR: services, ProxyMode: in.text("proxyMode"), Token: token,
+		}, err
+}
+
+// artifacts fetches and verifies a release's files, once a run.
+func (p *Provider) artifacts(ctx context.Context, in props, step func(string)) (k3s.Artifacts, error) {
+	p.release.Lock()
+	defer p.release.Unlock()
+	source, version := in.text("source"), in.text("version")
+	key := source + " " + version
+	if a, ok := p.release.got[key]; ok {
+		return a, nil
+	}
+	binary, sums := k3s.FileNames(version, p.o.Arch)
+	step("fetching the checksums of k3s " + version)
+	list, err := p.o.Images.FetchText(ctx, k3s.ReleaseURL(source, version, sums), 1<<20)
+	if err != nil {
+		return k3s.Artifacts{}, fmt.Errorf("checksums of k3s %s: %w", version, err)
+	}
+	all, err := k3s.ParseSums(list)
+	if err != nil {
+		return k3s.Artifacts{}, fmt.Errorf("checksums of k3s %s (%s): %w", version, k3s.ReleaseURL(source, version, sums), err)
+	}
+	sum, ok := all[binary]
+	if !ok {
+		return k3s.Artifacts{}, fmt.Errorf("%s names no checksum of %q", k3s.ReleaseURL(source, version, sums), binary)
+	}
+	path, err := p.o.Images.Fetch(ctx, k3s.ReleaseURL(source, version, binary), sum, progress(step, "downloading k3s "+version))
+	if err != nil {
+		return k3s.Artifacts{}, fmt.Errorf("k3s %s: %w", version, err)
+	}
+	a := k3s.Artifacts{Binary: path, SHA256: sum}
+	p.release.got[key] = a
+	return a, nil
+}
+
+// releases remembers the artifacts that were fetched in this run.
+type releases struct {
+	sync.Mutex
+	got map[string]k3s.Artifacts
+}
+
+// joinSecret remembers the token that agents join with, which stays the same while the server does.
+type joinSecret struct {
+	mu    sync.Mutex
+	token string
+}
+
+func (j *joinSecret) set(token string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.token = token
+}
+
+func (p *Provider) joinToken(ctx context.Context) (string, error) {
+	p.join.mu.Lock()
+	defer p.join.mu.Unlock()
+	if p.join.token != "" {
+		return p.join.token, nil
+	}
+	server, err := p.conns.reach(ctx, p.o.Lab.Server())
+	if err != nil {
+		return "", err
+	}
+	p.join.token, err = k3s.JoinToken(ctx, server)
+	return p.join.token, err
+}

@@ -1,0 +1,162 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/ssh"
+)
+
+// connections keeps one SSH connection per node for the length of a run.
+type connections struct {
+	o    Options
+	mu   sync.Mutex
+	open map[string]*ssh.Client
+}
+
+func newConnections(o Options) *connections {
+	return &connections{o: o, open: map[string]*ssh.Client{}}
+}
+
+// get returns the node's connection, and dials its host-only address where there is none.
+func (c *connections) get(ctx context.Context, n config.Node) (*ssh.Client, error) {
+	c.mu.Lock()
+	client := c.open[n.Name]
+	c.mu.Unlock()
+	if client != nil {
+		return client, nil
+	}
+	client, err := ssh.Dial(ctx, hostOnly(n), c.config(n))
+	if err != nil {
+		return nil, err
+	}
+	c.keep(n.Name, client)
+	return client, nil
+}
+
+// reach is get within the time that a running machine takes to answer.
+func (c *connections) reach(ctx context.Context, n config.Node) (*ssh.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeouts.Reach)
+	defer cancel()
+	return c.get(ctx, n)
+}
+
+// wait dials the host-only address until it answers. Now and then it tries the NAT rule instead: a machine that answers
+// there, but not on its own address, has no host-only network, and waiting longer would not help.
+func (c *connections) wait(ctx context.Context, n config.Node, step func(string)) error {
+	const patience, strikes = 20 * time.Second, 3
+	c.forget(n.Name)
+	for nat := 0; ; {
+		part, cancel := context.WithTimeout(ctx, patience)
+		client, _, err := ssh.Wait(part, []string{hostOnly(n)}, c.config(n), step)
+		cancel()
+		if err == nil {
+			c.keep(n.Name, client)
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, ssh.ErrHostKey) {
+			return err
+		}
+		port, perr := c.o.Folder.Machine(n.Name).SSHPort()
+		if perr != nil || port == 0 {
+			continue
+		}
+		part, cancel = context.WithTimeout(ctx, c.o.Timeouts.Reach)
+		rescue, derr := ssh.Dial(part, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), c.config(n))
+		cancel()
+		if derr != nil {
+			nat = 0
+			continue
+		}
+		rescue.Close()
+		if nat++; nat == strikes {
+			return fmt.Errorf("the host-only network is down: %q answers through its NAT rule (127.0.0.1:%d) but not on %s: %w",
+				n.Name, port, n.Address, err)
+		}
+	}
+}
+
+func (c *connections) config(n config.Node) ssh.Config {
+	return c.o.Folder.SSH(n.Address.String(), c.o.Lab.Image.User, c.o.Dial)
+}
+
+func (c *connections) keep(name string, client *ssh.Client) {
+	c.mu.Lock()
+	old := c.open[name]
+	c.open[name] = client
+	c.mu.Unlock()
+	if old != nil && old != client {
+		old.Close()
+	}
+}
+
+// forget closes a node's connection: its machine stops, or the connection is broken.
+func (c *connections) forget(name string) {
+	c.mu.Lock()
+	client := c.open[name]
+	delete(c.open, name)
+	c.mu.Unlock()
+	if client != nil {
+		client.Close()
+	}
+}
+
+func (c *connections) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, client := range c.open {
+		client.Close() // the machine may be gone: there is nobody to tell
+		delete(c.open, name)
+	}
+	return nil
+}
+
+func hostOnly(n config.Node) string { return net.JoinHostPort(n.Address.String(), "22") }
+
+// stopped marks an error that waiting longer cannot mend.
+type stopped struct{ error }
+
+func (s stopped) Unwrap() error { return s.error }
+
+func stop(err error) error { return stopped{err} }
+
+// poll calls try until it says true, fails for good, or ctx ends; then its error is the deadline's joined with the last
+// cause, of which step is told each time it changes.
+func poll(ctx context.Context, try func() (bool, error), step func(string)) error {
+	const interval = 500 * time.Millisecond
+	t := time.NewTimer(0)
+	defer t.Stop()
+	var last error
+	for first := true; ; first = false {
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), last)
+		case <-t.C:
+		}
+		ok, err := try()
+		if ok {
+			return nil
+		}
+		var s stopped
+		if errors.As(err, &s) {
+			return s.error
+		}
+		if err != nil && ctx.Err() == nil {
+			if last == nil || err.Error() != last.Error() {
+				step(err.Error())
+			}
+			last = err
+		}
+		if first {
+			t.Reset(interval / 10) // most things that are asked for are there already, or nearly
+		} else {
+			t.Reset(interval)
+		}
+	}
+}

@@ -1,0 +1,341 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/labctl/labctl/internal/cloudinit"
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/vbox"
+)
+
+// Hypervisor is what the provider needs of VirtualBox: *vbox.Client. Every method's contract is in package vbox.
+type Hypervisor interface {
+	Machines
+	Networks
+	Disks
+}
+
+// Machines is the part of Hypervisor that makes virtual machines.
+type Machines interface {
+	Machine(ctx context.Context, nameOrUUID string) (vbox.Machine, error)
+	Machines(ctx context.Context) ([]vbox.MachineRef, error)
+	EnsureMachine(ctx context.Context, spec vbox.MachineSpec, step func(string)) (vbox.Machine, error)
+	StartMachine(ctx context.Context, id string) error
+	StopMachine(ctx context.Context, id string, grace time.Duration, step func(string)) error
+	RemoveMachine(ctx context.Context, id, ownerKey, owner string, step func(string)) error
+}
+
+// Networks is the part of Hypervisor that makes host-only networks.
+type Networks interface {
+	HostOnlyNetworks(ctx context.Context) ([]vbox.HostOnly, error)
+	CreateHostOnly(ctx context.Context, want netip.Prefix) (vbox.HostOnly, error)
+	SetHostOnlyAddress(ctx context.Context, name string, want netip.Prefix) error
+	RemoveHostOnly(ctx context.Context, name string) error
+	ExtraData(ctx context.Context, target, key string) (value string, ok bool, err error)
+	SetExtraData(ctx context.Context, target, key, value string) error
+}
+
+// Disks is the part of Hypervisor that makes disks.
+type Disks interface {
+	ConvertDisk(ctx context.Context, source, target string, sizeMiB int, step func(string)) error
+	CloseMedium(ctx context.Context, path string, remove bool) error
+}
+
+var _ Hypervisor = (*vbox.Client)(nil)
+
+// osType is what VirtualBox calls a 64-bit Ubuntu.
+const osType = "Ubuntu_64"
+
+// machine is a virtual machine that runs, answers over SSH on its host-only address and has finished cloud-init. Its id is
+// VirtualBox's UUID, and so is its value. Another image, network or address makes it anew; memory and CPUs change in place,
+// with a reboot.
+func (p *Provider) machine() kind {
+	return kind{
+		required: []string{"name", "image", "network", "address", "cpus", "memoryMiB"},
+		replace:  []string{"name", "image", "network", "address", "user"},
+		ensure: func(ctx context.Context, in props, step func(string)) (string, string, error) {
+			id, err := p.ensureMachine(ctx, in, step)
+			return id, id, err
+		},
+		read: p.readMachine,
+		find: func(ctx context.Context, in props) (string, bool, error) {
+			m, ok, err := p.owned(ctx, p.vmName(in.text("name")))
+			return m.UUID, ok, err
+		},
+		remove: p.removeMachine,
+	}
+}
+
+// vmName is what VirtualBox calls a node's machine.
+func (p *Provider) vmName(node string) string { return p.o.Lab.Name + "-" + node }
+
+// owned looks a machine up; ok is false where there is none of that name or id, or where it bears another owner's mark.
+func (p *Provider) owned(ctx context.Context, nameOrUUID string) (m vbox.Machine, ok bool, err error) {
+	m, err = p.o.Hypervisor.Machine(ctx, nameOrUUID)
+	if errors.Is(err, vbox.ErrNotFound) {
+		return m, false, nil
+	}
+	if err != nil {
+		return m, false, err
+	}
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return m, false, err
+	}
+	mark, _, err := p.o.Hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
+	return m, mark == owner, err
+}
+
+// running tells whether the guest is at work; a paused or saved machine is not.
+func running(m vbox.Machine) bool { return m.State == "running" }
+
+func (p *Provider) readMachine(ctx context.Context, id string, in props) (props, error) {
+	m, ok, err := p.owned(ctx, id)
+	if err != nil || !ok {
+		return nil, err
+	}
+	now := props{}
+	for k, v := range in {
+		now[k] = v
+	}
+	now["cpus"], now["memoryMiB"] = float64(m.CPUs), float64(m.MemoryMiB)
+	now["running"] = running(m)
+	return now, nil
+}
+
+func (p *Provider) removeMachine(ctx context.Context, id string, in props, step func(string)) error {
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return err
+	}
+	name := in.text("name")
+	p.conns.forget(name)
+	if err := p.o.Hypervisor.RemoveMachine(ctx, id, labdir.OwnerKey, owner, step); err != nil {
+		return fmt.Errorf("removing machine %q: %w", name, err)
+	}
+	return p.o.Folder.Machine(name).Remove()
+}
+
+func (p *Provider) ensureMachine(ctx context.Context, in props, step func(string)) (id string, err error) {
+	node := in.text("name")
+	spec, err := p.machineSpec(in)
+	if err != nil {
+		return "", err
+	}
+	m, ours, err := p.owned(ctx, spec.Name)
+	if err != nil {
+		return "", err
+	}
+	changed := m.CPUs != spec.CPUs || m.MemoryMiB != spec.MemoryMiB
+	if ours && running(m) && changed {
+		p.conns.forget(node)
+		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, p.o.Timeouts.Stop, step); err != nil {
+			return m.UUID, fmt.Errorf("stopping machine %q: %w", node, err)
+		}
+	}
+	if !ours || !running(m) || changed {
+		if m, err = p.prepare(ctx, node, spec, step); err != nil {
+			return m.UUID, err
+		}
+		step("starting")
+		if err := p.o.Hypervisor.StartMachine(ctx, m.UUID); err != nil {
+			return m.UUID, fmt.Errorf("starting machine %q: %w", node, err)
+		}
+	}
+	return m.UUID, p.waitBooted(ctx, node, step)
+}
+
+// prepare makes the stopped machine what spec says.
+func (p *Provider) prepare(ctx context.Context, node string, spec vbox.MachineSpec, step func(string)) (vbox.Machine, error) {
+	step("writing the seed")
+	if err := p.writeSeed(node, spec); err != nil {
+		return vbox.Machine{}, fmt.Errorf("seed of %q: %w", node, err)
+	}
+	if err := p.choosePort(ctx, node, &spec); err != nil {
+		return vbox.Machine{}, err
+	}
+	m, err := p.o.Hypervisor.EnsureMachine(ctx, spec, step)
+	if err != nil {
+		// What exists by now must be known to the state, or destroy would leave it.
+		if left, ours, lerr := p.owned(ctx, spec.Name); lerr == nil && ours {
+			m = left
+		}
+		return m, fmt.Errorf("creating machine %q: %w", node, err)
+	}
+	return m, nil
+}
+
+func (p *Provider) machineSpec(in props) (vbox.MachineSpec, error) {
+	node := in.text("name")
+	id, err := p.o.Folder.ID()
+	if err != nil {
+		return vbox.MachineSpec{}, err
+	}
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return vbox.MachineSpec{}, err
+	}
+	dir := p.o.Folder.Machine(node)
+	return vbox.MachineSpec{
+		Name: p.vmName(node), Group: "/labctl/" + p.o.Lab.Name, BaseFolder: dir.Path, OSType: osType,
+		OwnerKey: labdir.OwnerKey, Owner: owner,
+		CPUs: in.number("cpus"), MemoryMiB: in.number("memoryMiB"),
+		NATMAC: labdir.MAC(id, node, 1), HostOnlyMAC: labdir.MAC(id, node, 2), HostOnlyNetwork: in.text("network"),
+		BaseDisk: in.text("image"), Disk: dir.Disk(), Seed: dir.Seed(), SerialLog: dir.SerialLog(),
+	}, nil
+}
+
+// choosePort picks the port of the NAT rule: the one of last time while it is free, because a stopped machine doesn't hold it.
+func (p *Provider) choosePort(ctx context.Context, node string, spec *vbox.MachineSpec) error {
+	dir := p.o.Folder.Machine(node)
+	last, err := dir.SSHPort()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := map[int]bool{}
+	for port := range p.ports {
+		taken[port] = true
+	}
+	if err := p.otherRules(ctx, spec.Name, taken); err != nil {
+		return err
+	}
+	port, err := p.o.FreePort(last, taken)
+	if err != nil {
+		return fmt.Errorf("a port for SSH to %q: %w", node, err)
+	}
+	p.ports[port] = true
+	spec.SSHPort = port
+	return dir.SetSSHPort(port)
+}
+
+// otherRules adds the host ports that other machines' NAT rules name, whether they run or not.
+func (p *Provider) otherRules(ctx context.Context, self string, taken map[int]bool) error {
+	refs, err := p.o.Hypervisor.Machines(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if ref.Name == self {
+			continue
+		}
+		m, err := p.o.Hypervisor.Machine(ctx, ref.UUID)
+		if err != nil {
+			continue // deleted meanwhile, or broken: it holds no port
+		}
+		for _, f := range m.Forwards {
+			taken[f.HostPort] = true
+		}
+	}
+	return nil
+}
+
+func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
+	if err := os.MkdirAll(p.o.Folder.Machine(node).Path, 0o700); err != nil {
+		return err
+	}
+	key, err := p.o.Folder.PublicKey()
+	if err != nil {
+		return err
+	}
+	hostKey, hostPublic, err := p.o.Folder.HostKey(node)
+	if err != nil {
+		return err
+	}
+	id, err := p.o.Folder.ID()
+	if err != nil {
+		return err
+	}
+	n, ok := p.o.Lab.Node(node)
+	if !ok {
+		return fmt.Errorf("the lab has no node %q", node)
+	}
+	hosts := map[string]netip.Addr{}
+	for _, n := range p.o.Lab.Nodes {
+		hosts[n.Name] = n.Address
+	}
+	return cloudinit.Write(spec.Seed, cloudinit.Seed{
+		Hostname: node, InstanceID: p.o.Lab.Name + "-" + node + "-" + id, User: p.o.Lab.Image.User,
+		AuthorizedKey: key, HostKey: hostKey, HostPublicKey: hostPublic, MachineID: labdir.MachineID(id, node),
+		NATMAC: spec.NATMAC, HostOnlyMAC: spec.HostOnlyMAC,
+		HostOnly: netip.PrefixFrom(n.Address, p.o.Lab.Network.CIDR.Bits()), Hosts: hosts,
+	})
+}
+
+// waitBooted waits for SSH on the host-only address, then for cloud-init to finish.
+func (p *Provider) waitBooted(ctx context.Context, node string, step func(string)) error {
+	n, ok := p.o.Lab.Node(node)
+	if !ok {
+		return fmt.Errorf("the lab has no node %q", node)
+	}
+	err := wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for SSH on %q (%s)", node, n.Address), func(ctx context.Context) error {
+		return p.conns.wait(ctx, n, step)
+	})
+	if err != nil {
+		return fmt.Errorf("%w; its console: %s%s", err, p.o.Folder.Machine(node).SerialLog(), serialTail(p.o.Folder.Machine(node).SerialLog()))
+	}
+	return wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for cloud-init on %q", node), func(ctx context.Context) error {
+		return p.waitCloudInit(ctx, n, step)
+	})
+}
+
+// cloudInitResult is cloud-init's own /run/cloud-init/result.json, which appears when its last stage has ended.
+type cloudInitResult struct {
+	V1 struct {
+		Errors []string `json:"errors"`
+	} `json:"v1"`
+}
+
+func (p *Provider) waitCloudInit(ctx context.Context, n config.Node, step func(string)) error {
+	step("waiting for cloud-init")
+	return poll(ctx, func() (bool, error) {
+		c, err := p.conns.get(ctx, n)
+		if err != nil {
+			return false, err
+		}
+		out, err := c.Run(ctx, "cat /run/cloud-init/result.json 2>/dev/null || true", nil)
+		if err != nil {
+			p.conns.forget(n.Name) // the machine may be rebooting
+			return false, err
+		}
+		if len(bytes.TrimSpace(out)) == 0 {
+			return false, errors.New("cloud-init is still at work")
+		}
+		var r cloudInitResult
+		if err := json.Unmarshal(out, &r); err != nil {
+			return false, fmt.Errorf("/run/cloud-init/result.json: %w", err)
+		}
+		if len(r.V1.Errors) == 0 {
+			return true, nil
+		}
+		log, err := c.Run(ctx, "sudo tail -n 15 /var/log/cloud-init-output.log", nil)
+		if err != nil {
+			log = []byte(err.Error())
+		}
+		return false, stop(fmt.Errorf("cloud-init on %q failed: %s; the end of its log:\n%s; the machine's console: %s",
+			n.Name, strings.Join(r.V1.Errors, "; "), bytes.TrimSpace(log), p.o.Folder.Machine(n.Name).SerialLog()))
+	}, step)
+}
+
+// serialTail returns the last lines that a machine wrote to its console, for an error.
+func serialTail(path string) string {
+	const most = 800
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return " (nothing was written to it)"
+	}
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return ", which ends:\n" + strings.ToValidUTF8(string(bytes.TrimSpace(b)), "?")
+}

@@ -1,0 +1,153 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/labctl/labctl/vbox"
+)
+
+// networkKey is the global extradata key under which the labs that use an adapter made by labctl are recorded:
+// "NAME ID" separated by commas. An adapter without it is not ours, and is never changed or removed.
+func networkKey(adapter string) string {
+	return "labctl/network/" + strings.ReplaceAll(adapter, " ", "_")
+}
+
+// network is the host-only network, found by its subnet or created. Its id and its value are the adapter's name.
+func (p *Provider) network() kind {
+	return kind{
+		required: []string{"cidr", "host"},
+		replace:  []string{"cidr", "host"},
+		ensure:   p.ensureNetwork,
+		read: func(ctx context.Context, id string, in props) (props, error) {
+			want, err := wanted(in)
+			if err != nil {
+				return nil, err
+			}
+			all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, n := range all {
+				if n.Name == id && n.Address == want {
+					return in, nil
+				}
+			}
+			return nil, nil // gone, or without its address: ensure finds out
+		},
+		remove: p.removeNetwork,
+	}
+}
+
+// wanted returns the host's address with the network's prefix length.
+func wanted(in props) (netip.Prefix, error) {
+	cidr, err := netip.ParsePrefix(in.text("cidr"))
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	host, err := netip.ParseAddr(in.text("host"))
+	return netip.PrefixFrom(host, cidr.Bits()), err
+}
+
+func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string)) (id, value string, err error) {
+	want, err := wanted(in)
+	if err != nil {
+		return "", "", err
+	}
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return "", "", err
+	}
+	all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("listing host-only networks: %w", err)
+	}
+	var found []vbox.HostOnly
+	ours := map[string][]string{}
+	for _, n := range all {
+		users, made, err := p.networkUsers(ctx, n.Name)
+		if err != nil {
+			return "", "", err
+		}
+		if made {
+			ours[n.Name] = users
+		}
+		if n.Address.IsValid() && n.Address.Masked().Overlaps(want.Masked()) || made && slices.Contains(users, owner) {
+			found = append(found, n)
+		}
+	}
+	if len(found) > 1 {
+		return "", "", fmt.Errorf("host-only networks %q and %q both cover %s: remove one (VBoxManage hostonlyif remove NAME)",
+			found[0].Name, found[1].Name, want.Masked())
+	}
+	if len(found) == 0 {
+		step("creating the host-only network " + want.Masked().String())
+		n, err := p.o.Hypervisor.CreateHostOnly(ctx, want)
+		if n.Name != "" { // made, even if its address could not be set: ours from now on
+			err = errors.Join(err, p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(n.Name), owner))
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("creating a host-only network for %s: %w", want.Masked(), err)
+		}
+		return n.Name, n.Name, nil
+	}
+	n := found[0]
+	users, made := ours[n.Name]
+	if n.Address != want {
+		if !made {
+			return "", "", fmt.Errorf("host-only network %q has the address %s, the lab wants %s, and it was not made by labctl: "+
+				"set it yourself (VBoxManage hostonlyif ipconfig %q --ip %s --netmask %s) or give the lab another network.cidr",
+				n.Name, n.Address, want, n.Name, want.Addr(), netmask(want))
+		}
+		step("setting the address of " + n.Name)
+		if err := p.o.Hypervisor.SetHostOnlyAddress(ctx, n.Name, want); err != nil {
+			return "", "", err
+		}
+	}
+	if made && !slices.Contains(users, owner) {
+		if err := p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(n.Name), strings.Join(append(users, owner), ",")); err != nil {
+			return "", "", err
+		}
+	}
+	return n.Name, n.Name, nil
+}
+
+// networkUsers returns the owner marks of the labs that use an adapter, and whether labctl made it.
+func (p *Provider) networkUsers(ctx context.Context, adapter string) (users []string, made bool, err error) {
+	text, made, err := p.o.Hypervisor.ExtraData(ctx, "global", networkKey(adapter))
+	if err != nil || !made {
+		return nil, false, err
+	}
+	return strings.Split(text, ","), true, nil
+}
+
+// removeNetwork removes the adapter if labctl made it and this was the last lab that used it.
+func (p *Provider) removeNetwork(ctx context.Context, id string, _ props, step func(string)) error {
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return err
+	}
+	users, made, err := p.networkUsers(ctx, id)
+	if err != nil || !made {
+		return err
+	}
+	users = slices.DeleteFunc(users, func(u string) bool { return u == owner })
+	if len(users) > 0 {
+		step("leaving the host-only network to other labs")
+		return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(id), strings.Join(users, ","))
+	}
+	step("removing the host-only network")
+	if err := p.o.Hypervisor.RemoveHostOnly(ctx, id); err != nil && !errors.Is(err, vbox.ErrNotFound) {
+		return err
+	}
+	return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(id), "")
+}
+
+func netmask(p netip.Prefix) string {
+	m := ^uint32(0) << (32 - p.Bits())
+	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
+}

@@ -1,0 +1,387 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil/rpcerror"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/k3s"
+)
+
+// Options is what the provider works with.
+type Options struct {
+	Lab        *config.Lab
+	Folder     *labdir.Folder
+	Hypervisor Hypervisor
+	Images     Downloads
+	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
+	Arch       string // of the guests: amd64
+	Timeouts   Timeouts
+	// Step is told what is being done to a resource, by its name. It may be called from several goroutines.
+	Step func(name, text string)
+	// Destroying says that every machine goes: what lives inside them needs no removal of its own.
+	Destroying bool
+	// FreePort returns a free TCP port on 127.0.0.1 that is none of taken: preferred, unless 0 or not free.
+	FreePort func(preferred int, taken map[int]bool) (int, error)
+}
+
+// Timeouts bounds each wait.
+type Timeouts struct {
+	Boot  time.Duration // from power-on to SSH, and again to the end of cloud-init
+	K3s   time.Duration // from installing k3s to a Ready node
+	Demo  time.Duration // from applying a manifest to its pods being ready
+	Stop  time.Duration // from ACPI's power button to pulling the plug
+	Reach time.Duration // to see whether a machine that should run answers
+}
+
+// DefaultTimeouts suit a laptop that downloads container images over a slow line.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{Boot: 10 * time.Minute, K3s: 10 * time.Minute, Demo: 15 * time.Minute, Stop: time.Minute, Reach: 10 * time.Second}
+}
+
+// Provider implements Pulumi's resource provider protocol. It keeps nothing but connections and the errors it reported.
+type Provider struct {
+	pulumirpc.UnimplementedResourceProviderServer
+	o     Options
+	run   context.Context // one run of the engine: a request's own context does not end on Ctrl-C
+	kinds map[string]kind
+	conns *connections
+
+	release releases
+	join    joinSecret
+
+	mu       sync.Mutex
+	failures []Failure
+	ports    map[int]bool // given out in this run
+}
+
+// Failure is what went wrong with one resource.
+type Failure struct {
+	Name string
+	Err  error
+}
+
+// kind is one resource type.
+type kind struct {
+	required []string // inputs that must be there
+	replace  []string // inputs whose change needs a new resource
+	ensure   func(ctx context.Context, in props, step func(string)) (id, value string, err error)
+	read     func(ctx context.Context, id string, in props) (now props, err error) // nil: gone
+	remove   func(ctx context.Context, id string, in props, step func(string)) error
+	find     func(ctx context.Context, in props) (id string, ok bool, err error)
+}
+
+// New returns a provider whose work ends with ctx.
+func New(ctx context.Context, o Options) *Provider {
+	p := &Provider{o: o, run: ctx, ports: map[int]bool{}, release: releases{got: map[string]k3s.Artifacts{}}}
+	p.conns = newConnections(o)
+	p.kinds = map[string]kind{
+		"Image":           p.image(),
+		"HostOnlyNetwork": p.network(),
+		"Machine":         p.machine(),
+		"Server":          p.server(),
+		"Agent":           p.agent(),
+		"Manifest":        p.manifest(),
+	}
+	return p
+}
+
+// Close ends the connections to the nodes.
+func (p *Provider) Close() error { return p.conns.close() }
+
+// Failures returns the errors of this run, in the order in which they happened.
+func (p *Provider) Failures() []Failure {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.failures)
+}
+
+// Find looks for something that a killed run was creating.
+func (p *Provider) Find(ctx context.Context, typ, name string, inputs map[string]any) (id string, ok bool, err error) {
+	k, ok := p.kinds[typ]
+	if !ok || k.find == nil {
+		return "", false, nil
+	}
+	return k.find(ctx, inputs)
+}
+
+// ---- the protocol
+
+// Check refuses what cannot work before anything is made.
+func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	_, k, err := p.kindOf(r.GetUrn())
+	if err != nil {
+		return nil, err
+	}
+	in, err := unpack(r.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	res := &pulumirpc.CheckResponse{Inputs: r.GetNews()}
+	for _, key := range k.required {
+		if v, ok := in[resource.PropertyKey(key)]; !ok || v.IsNull() {
+			res.Failures = append(res.Failures, &pulumirpc.CheckFailure{Property: key, Reason: "is required"})
+		}
+	}
+	return res, nil
+}
+
+// Diff compares the inputs of the last run, or what Read saw since, with the new ones.
+func (p *Provider) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	_, k, err := p.kindOf(r.GetUrn())
+	if err != nil {
+		return nil, err
+	}
+	old, err := unpack(r.GetOldInputs())
+	if err != nil {
+		return nil, err
+	}
+	in, err := unpack(r.GetNews())
+	if err != nil {
+		return nil, err
+	}
+	d := old.Diff(in)
+	if d == nil {
+		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
+	}
+	res := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME, DeleteBeforeReplace: true}
+	for _, key := range d.ChangedKeys() {
+		res.Diffs = append(res.Diffs, string(key))
+		if slices.Contains(k.replace, string(key)) {
+			res.Replaces = append(res.Replaces, string(key))
+		}
+	}
+	return res, nil
+}
+
+// Create makes a resource.
+func (p *Provider) Create(req context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
+	if r.GetPreview() { // the inputs as they are, the output not known yet
+		out, err := unpack(r.GetProperties())
+		if err != nil {
+			return nil, err
+		}
+		out[valueKey] = resource.MakeComputed(resource.NewProperty(""))
+		packed, err := pack(out)
+		return &pulumirpc.CreateResponse{Properties: packed}, err
+	}
+	id, out, err := p.ensure(req, r.GetUrn(), "", r.GetProperties())
+	return &pulumirpc.CreateResponse{Id: id, Properties: out}, err
+}
+
+// Update changes a resource, or finishes one that was left half made.
+func (p *Provider) Update(req context.Context, r *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
+	if r.GetPreview() {
+		out, err := unpack(r.GetNews())
+		if err != nil {
+			return nil, err
+		}
+		old, err := unpack(r.GetOlds())
+		if err != nil {
+			return nil, err
+		}
+		if v, ok := old[valueKey]; ok {
+			out[valueKey] = v
+		}
+		packed, err := pack(out)
+		return &pulumirpc.UpdateResponse{Properties: packed}, err
+	}
+	_, out, err := p.ensure(req, r.GetUrn(), r.GetId(), r.GetNews())
+	return &pulumirpc.UpdateResponse{Properties: out}, err
+}
+
+func (p *Provider) ensure(req context.Context, urn, id string, inputs *structpb.Struct) (string, *structpb.Struct, error) {
+	name, k, err := p.kindOf(urn)
+	if err != nil {
+		return "", nil, err
+	}
+	in, err := unpack(inputs)
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, done := p.during(req)
+	defer done()
+	made, value, err := k.ensure(ctx, in.Mappable(), p.step(name))
+	if made != "" {
+		id = made
+	}
+	in[valueKey] = resource.NewProperty(value)
+	out, perr := pack(in)
+	if perr != nil {
+		return "", nil, perr
+	}
+	if err == nil {
+		return id, out, nil
+	}
+	p.failed(name, err)
+	if id == "" {
+		return "", nil, status.Error(codes.Unknown, err.Error())
+	}
+	return "", nil, rpcerror.WithDetails(rpcerror.New(codes.Unknown, err.Error()),
+		&pulumirpc.ErrorResourceInitFailed{Id: id, Properties: out, Inputs: inputs, Reasons: []string{err.Error()}})
+}
+
+// Read says what is there now; no id in the answer means that it is gone.
+func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+	name, k, err := p.kindOf(r.GetUrn())
+	if err != nil {
+		return nil, err
+	}
+	in, err := unpack(r.GetInputs())
+	if err != nil {
+		return nil, err
+	}
+	old, err := unpack(r.GetProperties())
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := p.during(req)
+	defer done()
+	now, err := k.read(ctx, r.GetId(), in.Mappable())
+	if err != nil {
+		p.failed(name, err)
+		return nil, status.Error(codes.Unknown, err.Error())
+	}
+	if now == nil {
+		return &pulumirpc.ReadResponse{}, nil
+	}
+	inputs := resource.NewPropertyMapFromMap(now)
+	out := maps.Clone(inputs)
+	if v, ok := old[valueKey]; ok {
+		out[valueKey] = v
+	}
+	packedIn, err := pack(inputs)
+	if err != nil {
+		return nil, err
+	}
+	packedOut, err := pack(out)
+	return &pulumirpc.ReadResponse{Id: r.GetId(), Properties: packedOut, Inputs: packedIn}, err
+}
+
+// Delete removes a resource; one that is gone is no error.
+func (p *Provider) Delete(req context.Context, r *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+	name, k, err := p.kindOf(r.GetUrn())
+	if err != nil {
+		return nil, err
+	}
+	in, err := unpack(r.GetProperties())
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := p.during(req)
+	defer done()
+	if err := k.remove(ctx, r.GetId(), in.Mappable(), p.step(name)); err != nil {
+		p.failed(name, err)
+		return nil, status.Error(codes.Unknown, err.Error())
+	}
+	return &emptypb.Empty{}, nil
+}
+
+// Cancel is called at the end of every operation; the work is bound to the run's context instead.
+func (*Provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+// Configure: secrets are not accepted, so the engine hands over plain values; labctl's inputs hold none.
+func (*Provider) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	return &pulumirpc.ConfigureResponse{SupportsPreview: true}, nil
+}
+
+// CheckConfig accepts the provider's own configuration, which is empty.
+func (*Provider) CheckConfig(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
+}
+
+// DiffConfig finds the provider's own configuration, which is empty, unchanged.
+func (*Provider) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
+}
+
+// GetPluginInfo names the version of the resource types.
+func (*Provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{Version: "1.0.0"}, nil
+}
+
+// ---- between the protocol and the resources
+
+func (p *Provider) kindOf(urn string) (name string, k kind, err error) {
+	u := resource.URN(urn)
+	k, ok := p.kinds[string(u.Type().Name())]
+	if !ok {
+		return "", k, status.Errorf(codes.InvalidArgument, "labctl has no resource type %q", u.Type())
+	}
+	return u.Name(), k, nil
+}
+
+// during returns a context that ends with the request (the engine gave up) and with the run (Ctrl-C).
+func (p *Provider) during(req context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(req)
+	stop := context.AfterFunc(p.run, func() { cancel(context.Cause(p.run)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+func (p *Provider) step(name string) func(string) {
+	return func(text string) {
+		if p.o.Step != nil {
+			p.o.Step(name, text)
+		}
+	}
+}
+
+func (p *Provider) failed(name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = append(p.failures, Failure{Name: name, Err: err})
+}
+
+// valueKey is the one output of every resource.
+const valueKey = resource.PropertyKey("value")
+
+// props are a resource's inputs as plain Go values.
+type props map[string]any
+
+func (in props) text(key string) string {
+	s, _ := in[key].(string)
+	return s
+}
+
+func (in props) number(key string) int {
+	f, _ := in[key].(float64)
+	return int(f)
+}
+
+func unpack(s *structpb.Struct) (resource.PropertyMap, error) {
+	return plugin.UnmarshalProperties(s, plugin.MarshalOptions{KeepUnknowns: true, SkipNulls: true})
+}
+
+func pack(m resource.PropertyMap) (*structpb.Struct, error) {
+	return plugin.MarshalProperties(m, plugin.MarshalOptions{KeepUnknowns: true, SkipNulls: true})
+}
+
+// wait bounds a wait and says in its error how long it was.
+func wait(ctx context.Context, d time.Duration, what string, f func(context.Context) error) error {
+	wctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := f(wctx); err != nil {
+		if ctx.Err() == nil && wctx.Err() != nil {
+			return fmt.Errorf("%s: not within %s: %w", what, d, err)
+		}
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
