@@ -1,0 +1,586 @@
+package checks
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixture is a lab with one thing about it changed, and what a check must make of it.
+type fixture struct {
+	name   string
+	change func(*Facts)
+	want   Status
+	says   string // in Actual, or in Expected
+}
+
+const (
+	webIP   = "10.43.31.179:80"
+	helloIP = "10.43.45.254:80"
+	w1Port  = "192.168.56.11:31885"
+	w2Gone  = "no route to host"
+)
+
+// asIs is the fixture that every check has: the healthy lab, or what makes the check apply there.
+func asIs() fixture { return fixture{name: "a healthy lab", change: func(*Facts) {}, want: Pass} }
+
+func w2Unreached() fixture {
+	return fixture{name: "w2 cannot be reached", change: func(f *Facts) { f.unreached("w2") }, want: Unknown, says: w2Gone}
+}
+
+func noCluster() fixture {
+	return fixture{
+		name: "the API server does not answer", want: Unknown, says: "connection refused",
+		change: func(f *Facts) {
+			why := "cp1: kubectl get: exit status 1: connection refused"
+			f.Cluster = Cluster{
+				Nodes: Missing[[]Node](why, Source{}), Services: Missing[[]Service](why, Source{}), Pods: Missing[[]Pod](why, Source{}),
+				Slices: Missing[[]EndpointSlice](why, Source{}), Deployments: Missing[[]Workload](why, Source{}),
+			}
+		},
+	}
+}
+
+func w1NotInCluster() fixture {
+	return fixture{
+		name: "w1 never joined", want: Fail, says: "w1 is not in the cluster",
+		change: func(f *Facts) { f.Cluster.Nodes.Value = append(f.Cluster.Nodes.Value[:1:1], f.Cluster.Nodes.Value[2]) },
+	}
+}
+
+func fixtures() map[string][]fixture {
+	return map[string][]fixture{
+		"net.nics": {
+			asIs(),
+			{"macOS's kind of host-only network", func(f *Facts) { f.Machines["w1"].Value[1].Kind = "hostonlynetwork" }, Pass, ""},
+			{"wrong kind", func(f *Facts) { f.Machines["w1"].Value[1].Kind = "bridged" }, Fail, `w1 NIC 2 is "bridged"`},
+			{"NAT where host-only belongs", func(f *Facts) { f.Machines["w1"].Value[0].Kind = "hostonly" }, Fail, `w1 NIC 1 is "hostonly"`},
+			{"no second NIC", func(f *Facts) {
+				f.Machines["w1"] = Known(f.Machines["w1"].Value[:1], f.Machines["w1"].From)
+			}, Fail, "w1 has no NIC 2"},
+			{"unplugged", func(f *Facts) { f.Machines["w2"].Value[1].Cable = false }, Fail, "w2 NIC 2 is unplugged"},
+			{"another MAC in the guest", func(f *Facts) { f.link("cp1", "enp0s8", func(l *Link) { l.MAC = "08:00:27:ff:ff:ff" }) }, Fail, "no device of its guest has MAC 08:00:27:00:01:10"},
+			{"one MAC twice", func(f *Facts) {
+				f.Machines["w1"].Value[1].MAC = f.Machines["cp1"].Value[1].MAC
+				f.link("w1", "enp0s8", func(l *Link) { l.MAC = f.Machines["cp1"].Value[1].MAC })
+			}, Fail, "w1 NIC 2 has MAC 08:00:27:00:01:10, as cp1 has"},
+			{"VirtualBox was not asked", func(f *Facts) { f.Machines = nil }, Unknown, "not collected"},
+			w2Unreached(),
+		},
+		"net.nat-address": {
+			asIs(),
+			{"no address", func(f *Facts) { f.link("w1", "enp0s3", func(l *Link) { l.Addresses = nil }) }, Fail, "w1 enp0s3"},
+			{"another address", func(f *Facts) {
+				f.link("w1", "enp0s3", func(l *Link) { l.Addresses = []netip.Prefix{prefix("10.0.3.15/24")} })
+			}, Fail, "w1 enp0s3 10.0.3.15/24"},
+			{"another length", func(f *Facts) {
+				f.link("w1", "enp0s3", func(l *Link) { l.Addresses = []netip.Prefix{prefix("10.0.2.15/16")} })
+			}, Fail, "w1 enp0s3 10.0.2.15/16"},
+			{"on the host-only NIC too", func(f *Facts) {
+				f.link("w1", "enp0s8", func(l *Link) { l.Addresses = append(l.Addresses, prefix("10.0.2.15/24")) })
+			}, Fail, "w1 has it on 2 devices"},
+			{"found by address where VirtualBox was not asked", func(f *Facts) { f.Machines = nil }, Pass, ""},
+			{"absent where VirtualBox was not asked", func(f *Facts) {
+				f.Machines = nil
+				f.link("w1", "enp0s3", func(l *Link) { l.Addresses = nil })
+			}, Fail, "w1 has it on no NIC"},
+			w2Unreached(),
+		},
+		"net.host-only-address": {
+			asIs(),
+			{"another address", func(f *Facts) {
+				f.link("w2", "enp0s8", func(l *Link) { l.Addresses = []netip.Prefix{prefix("192.168.56.101/24")} })
+			}, Fail, "w2 enp0s8 192.168.56.101/24"},
+			{"the network is down", func(f *Facts) {
+				f.Machines = nil
+				f.link("w2", "enp0s8", func(l *Link) { l.Addresses = nil })
+			}, Fail, "w2 has it on no NIC"},
+			{"on kube-ipvs0 only", func(f *Facts) {
+				f.inIPVS("192.168.56.12")
+				f.Machines = nil
+				f.link("w2", "enp0s8", func(l *Link) { l.Addresses = nil })
+			}, Fail, "w2 has it on no NIC"},
+			{"another network in the lab's file", func(f *Facts) { f.Lab.Network.CIDR = prefix("192.168.0.0/16") }, Fail, "192.168.56.10/24"},
+			w2Unreached(),
+		},
+		"net.default-route": {
+			asIs(),
+			{"by the host-only NIC too", func(f *Facts) {
+				f.route("w1", Route{To: prefix("0.0.0.0/0"), Via: addr("192.168.56.1"), Dev: "enp0s8"})
+			}, Fail, "default via 192.168.56.1 dev enp0s8"},
+			{"none", func(f *Facts) { f.unroute("w1", "0.0.0.0/0") }, Fail, "w1 has no default route"},
+			{"by another gateway", func(f *Facts) { f.reroute("w1", "0.0.0.0/0", func(r *Route) { r.Via = addr("10.0.2.3") }) }, Fail, "default via 10.0.2.3"},
+			{"no NAT NIC", func(f *Facts) { f.Machines = nil; f.without("w1", "enp0s3") }, Fail, "w1 default via 10.0.2.2"},
+			{"IPv6's default route changes nothing", func(f *Facts) {
+				f.route("w1", Route{To: prefix("::/0"), Via: addr("fe80::2"), Dev: "enp0s8"})
+			}, Pass, ""},
+			{"no addresses", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Links = Missing[[]Link]("w1: ip -j addr: garbage", Source{}) })
+			}, Unknown, "garbage"},
+			w2Unreached(),
+		},
+		"net.host-only-route": {
+			asIs(),
+			{"by a gateway", func(f *Facts) {
+				f.reroute("w1", "192.168.56.0/24", func(r *Route) { r.Via = addr("10.0.2.2"); r.Dev = "enp0s3" })
+			}, Fail, "192.168.56.0/24 via 10.0.2.2 dev enp0s3"},
+			{"by a gateway on the host-only NIC", func(f *Facts) {
+				f.reroute("w1", "192.168.56.0/24", func(r *Route) { r.Via = addr("192.168.56.1") })
+			}, Fail, "192.168.56.0/24 via 192.168.56.1 dev enp0s8"},
+			{"none", func(f *Facts) { f.unroute("w1", "192.168.56.0/24") }, Fail, "w1 has no such route"},
+			{"no addresses", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Links = Missing[[]Link]("w1: ip -j addr: garbage", Source{}) })
+			}, Unknown, "garbage"},
+			{"one neighbour by the NAT NIC", func(f *Facts) {
+				f.route("w1", Route{To: prefix("192.168.56.12/32"), Via: addr("10.0.2.2"), Dev: "enp0s3"})
+			}, Fail, "192.168.56.12/32 via 10.0.2.2"},
+			{"no NIC with the address", func(f *Facts) { f.Machines = nil; f.without("w1", "enp0s8") }, Fail, "w1 has no host-only NIC"},
+			w2Unreached(),
+		},
+		"cluster.ready": {
+			asIs(),
+			{"w2 NotReady", func(f *Facts) {
+				f.clusterNode("w2", func(n *Node) { n.Ready, n.Reason = false, "Kubelet stopped posting node status." })
+			}, Fail, "w2 NotReady Kubelet stopped"},
+			{"a foreign node changes nothing", func(f *Facts) { f.Cluster.Nodes.Value = append(f.Cluster.Nodes.Value, Node{Name: "other"}) }, Pass, ""},
+			w1NotInCluster(),
+			noCluster(),
+		},
+		"net.internal-ip": {
+			asIs(),
+			{"the NAT address", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = []netip.Addr{addr("10.0.2.15")} }) }, Fail, "w1 10.0.2.15 (the NAT address"},
+			{"both addresses", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.Internal = append(n.Internal, addr("10.0.2.15")) })
+			}, Fail, "w1 192.168.56.11,10.0.2.15"},
+			{"none", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = nil }) }, Fail, "w1 <none>"},
+			{"IPv6 changes nothing", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.Internal = append(n.Internal, addr("fd00::1")) })
+			}, Pass, ""},
+			w1NotInCluster(),
+			noCluster(),
+		},
+		"net.internal-ip-unique": {
+			asIs(),
+			{"w1 and w2 the same", func(f *Facts) {
+				for _, w := range []string{"w1", "w2"} {
+					f.clusterNode(w, func(n *Node) { n.Internal = []netip.Addr{addr("10.0.2.15")} })
+				}
+			}, Fail, "10.0.2.15 is of w1, w2"},
+			{"a foreign node has w1's", func(f *Facts) {
+				f.Cluster.Nodes.Value = append(f.Cluster.Nodes.Value, Node{Name: "w1-old", Internal: []netip.Addr{addr("192.168.56.11")}})
+			}, Fail, "192.168.56.11 is of w1, w1-old"},
+			{"none", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = nil }) }, Fail, "w1 has none"},
+			noCluster(),
+		},
+		"net.external-ip": {
+			asIs(),
+			{"one", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.External = []netip.Addr{addr("192.168.56.11")} })
+			}, Fail, "w1 192.168.56.11"},
+			noCluster(),
+		},
+		"net.flannel-public-ip": {
+			asIs(),
+			{"the NAT address, as INTERNAL-IP too", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.PublicIP = addr("10.0.2.15"); n.Internal = []netip.Addr{n.PublicIP} })
+			}, Fail, "w1 10.0.2.15"},
+			{"no annotation", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.PublicIP = netip.Addr{} }) }, Fail, "w1 <none>"},
+			{"unlike INTERNAL-IP", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = []netip.Addr{addr("10.0.2.15")} }) }, Fail, "but INTERNAL-IP is 10.0.2.15"},
+			noCluster(),
+		},
+		"pod.machine-id": {
+			asIs(),
+			{"the same on two nodes", func(f *Facts) {
+				f.node("w2", func(n *NodeFacts) { n.MachineID.Value = f.Nodes["cp1"].MachineID.Value })
+			}, Fail, "which cp1 has too"},
+			{"the same, by the kubelets' word", func(f *Facts) {
+				f.node("cp1", func(n *NodeFacts) { n.MachineID = Fact[string]{} })
+				f.node("w2", func(n *NodeFacts) { n.MachineID = Fact[string]{} })
+				f.clusterNode("w2", func(n *Node) { n.MachineID = strings.Repeat("0", 32) })
+			}, Fail, "which cp1 has too"},
+			{"neither the node nor its kubelet says", func(f *Facts) {
+				f.unreached("w2")
+				f.clusterNode("w2", func(n *Node) { n.MachineID = "" })
+			}, Unknown, w2Gone},
+			{"w2 cannot be reached, its kubelet said", func(f *Facts) { f.unreached("w2") }, Pass, ""},
+		},
+		"pod.cidr": {
+			asIs(),
+			{"in another order of joining", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.PodCIDRs = []netip.Prefix{prefix("10.42.7.0/24")} })
+			}, Pass, ""},
+			{"outside", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.PodCIDRs = []netip.Prefix{prefix("10.52.1.0/24")} })
+			}, Fail, "w1 10.52.1.0/24 is not inside"},
+			{"the whole network", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.PodCIDRs = []netip.Prefix{prefix("10.42.0.0/16")} })
+			}, Fail, "w1 10.42.0.0/16 is not inside"},
+			{"overlap", func(f *Facts) {
+				f.clusterNode("w1", func(n *Node) { n.PodCIDRs = []netip.Prefix{prefix("10.42.2.128/25")} })
+			}, Fail, "overlaps 10.42.2.0/24 of w2"},
+			{"none", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.PodCIDRs = nil }) }, Fail, "w1 <none>"},
+			{"another pod network in the lab's file", func(f *Facts) { f.Lab.K3s.PodCIDR = prefix("10.44.0.0/16") }, Fail, "is not inside"},
+			noCluster(),
+		},
+		"pod.flannel-subnet": {
+			asIs(),
+			{"that of another node", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Subnet.Value.Gateway = prefix("10.42.2.1/24") })
+			}, Fail, "w1 10.42.2.1/24"},
+			{"another network", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Subnet.Value.Network = prefix("10.52.0.0/16") })
+			}, Fail, "of 10.52.0.0/16"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"pod.cni0": {
+			asIs(),
+			{"an old gateway", func(f *Facts) {
+				f.link("w1", "cni0", func(l *Link) { l.Addresses = []netip.Prefix{prefix("10.42.5.1/24")} })
+			}, Fail, "w1 cni0 10.42.5.1/24"},
+			{"no cni0", func(f *Facts) { f.without("w1", "cni0") }, Fail, "w1 has no cni0"},
+			{"no pod CIDR", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.PodCIDRs = nil }) }, Fail, "w1 <none>"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"pod.vxlan": {
+			asIs(),
+			{"over the NAT NIC", func(f *Facts) { f.node("w1", func(n *NodeFacts) { n.VXLAN.Value.Device = "enp0s3" }) }, Fail, "dev enp0s3"},
+			{"from the NAT address", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.VXLAN.Value.Local = addr("10.0.2.15") })
+			}, Fail, "local 10.0.2.15"},
+			{"no VXLAN", func(f *Facts) { f.node("w1", func(n *NodeFacts) { n.VXLAN.Value.Kind = "dummy" }) }, Fail, "w1 dummy"},
+			{"no flannel.1", func(f *Facts) {
+				f.without("w1", "flannel.1")
+				f.node("w1", func(n *NodeFacts) { n.VXLAN = Missing[VXLAN](`w1: Device "flannel.1" does not exist.`, Source{}) })
+			}, Fail, "w1 has no flannel.1"},
+			{"no host-only NIC", func(f *Facts) { f.Machines = nil; f.without("w1", "enp0s8") }, Fail, "w1 vxlan local"},
+			{"unreadable", func(f *Facts) { f.node("w1", func(n *NodeFacts) { n.VXLAN = Missing[VXLAN]("w1: garbage", Source{}) }) }, Unknown, "garbage"},
+			w2Unreached(),
+		},
+		"pod.vtep-mac": {
+			asIs(),
+			{"another than announced", func(f *Facts) { f.node("w1", func(n *NodeFacts) { n.VXLAN.Value.MAC = "a2:4e:3c:82:5b:36" }) }, Fail, "w1 flannel.1 a2:4e:3c:82:5b:36"},
+			{"the same on two nodes, as announced", func(f *Facts) {
+				for _, w := range []string{"w1", "w2"} {
+					f.node(w, func(n *NodeFacts) { n.VXLAN.Value.MAC = "a2:4e:3c:82:5b:36" })
+					f.clusterNode(w, func(n *Node) { n.VtepMAC = "a2:4e:3c:82:5b:36" })
+				}
+			}, Fail, "which w1 has too"},
+			{"no annotation", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.VtepMAC = "" }) }, Fail, "w1 flannel.1"},
+			{"no flannel.1", func(f *Facts) {
+				f.without("w1", "flannel.1")
+				f.node("w1", func(n *NodeFacts) { n.VXLAN = Fact[VXLAN]{} })
+			}, Fail, "w1 has no flannel.1"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"pod.routes": {
+			asIs(),
+			{"none to w2", func(f *Facts) { f.unroute("w1", "10.42.2.0/24") }, Fail, "w1 has no route to 10.42.2.0/24 of w2"},
+			{"by another device", func(f *Facts) {
+				f.reroute("w1", "10.42.2.0/24", func(r *Route) { r.Dev = "enp0s8"; r.Via = addr("192.168.56.12") })
+			}, Fail, "dev enp0s8"},
+			{"not onlink", func(f *Facts) { f.reroute("w1", "10.42.2.0/24", func(r *Route) { r.Onlink = false }) }, Fail, "w1 10.42.2.0/24 via 10.42.2.0 dev flannel.1"},
+			{"a lab of one node", func(f *Facts) {
+				f.Lab.Nodes = f.Lab.Nodes[:1]
+			}, NotApplicable, "one node"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"pod.ips": {
+			asIs(),
+			{"of another node's", func(f *Facts) { f.pod("web-w1", func(p *Pod) { p.IP = addr("10.42.2.77") }) }, Fail, "demo/web-w1 10.42.2.77 on w1"},
+			{"of another node's, but going", func(f *Facts) {
+				f.pod("web-w1", func(p *Pod) { p.IP = addr("10.42.2.77"); p.Deleting = true })
+			}, Pass, ""},
+			{"no pods at all", func(f *Facts) { f.Cluster.Pods.Value = nil }, Unknown, "nothing to look at"},
+			noCluster(),
+		},
+		"svc.cluster-ip": {
+			asIs(),
+			{"outside", func(f *Facts) { f.changeService("web-svc", func(s *Service) { s.ClusterIP = addr("10.53.0.7") }) }, Fail, "demo/web-svc 10.53.0.7"},
+			{"another service network in the lab's file", func(f *Facts) { f.Lab.K3s.ServiceCIDR = prefix("10.53.0.0/16") }, Fail, "10.43.31.179"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			noCluster(),
+		},
+		"svc.virtual": {
+			asIs(),
+			{"on a NIC", func(f *Facts) {
+				f.link("w1", "enp0s8", func(l *Link) { l.Addresses = append(l.Addresses, prefix("10.43.31.179/32")) })
+			}, Fail, "w1 enp0s8 has 10.43.31.179 of demo/web-svc"},
+			{"in a route", func(f *Facts) { f.route("w2", Route{To: prefix("10.43.0.0/16"), Dev: "enp0s8"}) }, Fail, "w2 routes 10.43.0.1"},
+			{"IPVS", func(f *Facts) { f.inIPVS("10.43.0.1", "10.43.31.179") }, Pass, ""},
+			{"IPVS, and on a NIC", func(f *Facts) {
+				f.inIPVS("10.43.0.1", "10.43.31.179")
+				f.link("w1", "cni0", func(l *Link) { l.Addresses = append(l.Addresses, prefix("10.43.31.179/32")) })
+			}, Fail, "w1 cni0 has 10.43.31.179"},
+			{"kube-ipvs0 left over in iptables mode", func(f *Facts) {
+				f.inIPVS("10.43.31.179")
+				f.Lab.K3s.KubeProxyMode = "iptables"
+			}, Fail, "kube-ipvs0 has 10.43.31.179"},
+			{"nothing to look for", func(f *Facts) { f.noService("web-svc") }, Unknown, `no service "web-svc"`},
+			w2Unreached(),
+			noCluster(),
+		},
+		"svc.endpoints": {
+			asIs(),
+			{"one pod is missing", func(f *Facts) { f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = s.Endpoints[:1] }) }, Fail, "the endpoints 10.42.1.8"},
+			{"a pod that is not ready", func(f *Facts) { f.pod("web-w1", func(p *Pod) { p.Ready = false }) }, Fail, "10.42.1.8"},
+			{"an endpoint that is not ready", func(f *Facts) { f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints[0].Ready = false }) }, Fail, "the endpoints 10.42.2.8"},
+			{"one address twice, in two slices", func(f *Facts) {
+				f.Cluster.Slices.Value = append(f.Cluster.Slices.Value, EndpointSlice{Namespace: "demo", Service: "web-svc", Endpoints: []Endpoint{{Addr: addr("10.42.1.8"), Ready: true}}})
+			}, Pass, ""},
+			{"a selector that matches nothing", func(f *Facts) {
+				f.changeService("web-svc", func(s *Service) { s.Selector = map[string]string{"app": "wbe"} })
+				f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil })
+			}, Fail, "<none>"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
+			noCluster(),
+		},
+		"svc.from-nodes": {
+			asIs(),
+			{"times out on w1", func(f *Facts) {
+				f.probe("w1", false, webIP, func(p *Probe) { p.Outcome, p.Status = TimedOut, 0 })
+			}, Fail, "w1: 10.43.31.179:80 timed out"},
+			{"refused on w1", func(f *Facts) {
+				f.probe("w1", false, webIP, func(p *Probe) { p.Outcome, p.Status = Refused, 0 })
+			}, Fail, "w1: 10.43.31.179:80 not connected"},
+			{"fails after good tries", func(f *Facts) {
+				f.Probes = append(f.Probes, Probe{Where: "w1", Target: netip.MustParseAddrPort(webIP), Outcome: TimedOut})
+			}, Fail, "w1: 10.43.31.179:80 timed out"},
+			{"answers 502", func(f *Facts) { f.probe("w1", false, webIP, func(p *Probe) { p.Status = 502 }) }, Fail, "status 502"},
+			{"no curl on w1", func(f *Facts) {
+				f.probe("w1", false, webIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "w1: curl: not found" })
+			}, Unknown, "curl: not found"},
+			{"a headless web-svc", func(f *Facts) { f.changeService("web-svc", func(s *Service) { s.ClusterIP = netip.Addr{} }) }, Fail, "demo/web-svc ClusterIP <none>"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"svc.from-pods": {
+			asIs(),
+			{"times out in a pod of w1", func(f *Facts) { f.probe("w1", true, webIP, func(p *Probe) { p.Outcome = TimedOut }) }, Fail, "w1: 10.43.31.179:80 timed out"},
+			{"wget crashed", func(f *Facts) {
+				f.probe("w1", true, webIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "exit status 139" })
+			}, Unknown, "w1: exit status 139"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbe("w1", true, webIP) }, Unknown, "w1: no such probe was made"},
+			noCluster(),
+		},
+		"svc.isolated": {
+			asIs(),
+			{"times out", func(f *Facts) { f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome = TimedOut }) }, Pass, ""},
+			{"something else answers", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = Answered, 200, "the office printer" })
+			}, Pass, ""},
+			{"our nonce comes back", func(f *Facts) {
+				f.HostRoutes = Known([]Route{{To: prefix("0.0.0.0/0"), Dev: "eth0"}, {To: prefix("10.43.0.0/16"), Via: addr("192.168.56.10"), Dev: "vboxnet0"}}, Source{})
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = Answered, 200, "GET /?nonce=N0NCE HTTP/1.1" })
+			}, Fail, "10.43.45.254:80 answers, with our nonce"},
+			{"our nonce comes back although a control failed", func(f *Facts) {
+				f.noProbe("cp1", false, helloIP)
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Body = Answered, "N0NCE" })
+			}, Fail, "with our nonce"},
+			{"an answer to a request without nonce", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Nonce = Answered, "" })
+			}, Unknown, "carried no nonce"},
+			{"no NodePort answers the host", func(f *Facts) {
+				for i := range f.Probes {
+					if f.Probes[i].Where == Host {
+						f.Probes[i].Outcome = TimedOut
+					}
+				}
+			}, Unknown, "control: the host was not seen to reach any NodePort"},
+			{"it does not answer inside either", func(f *Facts) {
+				f.probe("cp1", false, helloIP, func(p *Probe) { p.Outcome = TimedOut })
+			}, Unknown, "control: 10.43.45.254:80 was not seen to answer inside"},
+			{"another ClusterIP answers inside", func(f *Facts) { f.noProbe("cp1", false, helloIP) }, Unknown, "control"},
+			{"the probe did not work", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "host: interrupted" })
+			}, Unknown, "interrupted"},
+			{"no probe", func(f *Facts) { f.noProbe(Host, false, helloIP) }, Unknown, "no probe of a ClusterIP was made"},
+			noCluster(),
+		},
+		"proxy.ipvs-node-addresses": {
+			{"iptables mode", func(*Facts) {}, NotApplicable, "iptables"},
+			{"IPVS", func(f *Facts) { f.inIPVS("10.43.0.1", "10.43.31.179") }, Pass, ""},
+			{"ServiceLB published the nodes' addresses", func(f *Facts) { f.inIPVS("10.43.0.1", "192.168.56.12") }, Fail, "cp1 has 192.168.56.12 of w2 on kube-ipvs0"},
+			{"no kube-ipvs0", func(f *Facts) { f.inIPVS(); f.without("w1", "kube-ipvs0") }, Fail, "w1 has none"},
+			{"w2 cannot be reached", func(f *Facts) { f.inIPVS("10.43.0.1"); f.unreached("w2") }, Unknown, w2Gone},
+		},
+		"nodeport.mapping": {
+			asIs(),
+			{"another NodePort", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Ports[0].NodePort = 30080 }) }, Fail, "80:30080"},
+			{"out of range, though the lab's file says so", func(f *Facts) {
+				f.Lab.Demo.NodePort = 8080
+				f.changeService("hello-svc", func(s *Service) { s.Ports[0].NodePort = 8080 })
+			}, Fail, "80:8080"},
+			{"the wrong target", func(f *Facts) {
+				f.changeService("hello-svc", func(s *Service) { s.Ports[0].Target = "80" })
+				f.slice("hello-svc", func(s *EndpointSlice) { s.Ports = []int{80} })
+			}, Fail, "to 80"},
+			{"a target by name", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Ports[0].Target = "http" }) }, Pass, ""},
+			{"no endpoints", func(f *Facts) { f.slice("hello-svc", func(s *EndpointSlice) { s.Ports = nil }) }, Fail, "(endpoints: <none>)"},
+			{"pods that declare no port", func(f *Facts) {
+				for i := range f.Cluster.Pods.Value {
+					f.Cluster.Pods.Value[i].Ports = nil
+				}
+			}, Pass, ""},
+			{"no NodePort service", func(f *Facts) {
+				f.changeService("hello-svc", func(s *Service) { s.Type = "ClusterIP"; s.Ports[0].NodePort = 0 })
+			}, Fail, "ClusterIP 80:0"},
+			{"another service port", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Ports[0].Port = 8000 }) }, Fail, "8000:31885"},
+			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
+			{"endpoints unknown", func(f *Facts) { f.Cluster.Slices = Fact[[]EndpointSlice]{} }, Unknown, "not collected"},
+			noCluster(),
+		},
+		"nodeport.answers": {
+			asIs(),
+			{"times out on w1", func(f *Facts) { f.probe(Host, false, w1Port, func(p *Probe) { p.Outcome = TimedOut }) }, Fail, "w1: 192.168.56.11:31885 timed out"},
+			{"slow on w1", func(f *Facts) { f.probe(Host, false, w1Port, func(p *Probe) { p.Took = 3100 * time.Millisecond }) }, Fail, "answers after 3.1 s"},
+			{"another NodePort in the lab's file", func(f *Facts) { f.Lab.Demo.NodePort = 30080 }, Unknown, "no probe of its NodePort"},
+			{"not probed on w1", func(f *Facts) { f.noProbe(Host, false, w1Port) }, Unknown, "w1: no probe of its NodePort"},
+			{"the probe did not work", func(f *Facts) {
+				f.probe(Host, false, w1Port, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "interrupted" })
+			}, Unknown, "w1: interrupted"},
+		},
+		"nodeport.spread": {
+			asIs(),
+			{"all on one node", func(f *Facts) {
+				for i, p := range f.Cluster.Pods.Value {
+					if p.Labels["app"] == "hello" {
+						f.Cluster.Pods.Value[i].Node = "w1"
+					}
+				}
+			}, Fail, "cp1 0, w1 6, w2 0"},
+			{"one less on w1", func(f *Facts) { f.pod("hello-w1-0", func(p *Pod) { p.Ready = false }) }, Pass, ""},
+			{"none ready", func(f *Facts) { f.Cluster.Pods.Value = nil }, Fail, "there are none"},
+			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
+			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
+			noCluster(),
+		},
+		"dns.kube-dns": {
+			asIs(),
+			{"another address", func(f *Facts) { f.changeService("kube-dns", func(s *Service) { s.ClusterIP = addr("10.43.0.11") }) }, Fail, "kube-dns 10.43.0.11"},
+			{"another service network in the lab's file", func(f *Facts) { f.Lab.K3s.ServiceCIDR = prefix("10.53.0.0/16") }, Fail, "kube-dns 10.43.0.10"},
+			{"none", func(f *Facts) { f.noService("kube-dns") }, Fail, "there is no such service"},
+			noCluster(),
+		},
+		"demo.web": {
+			asIs(),
+			{"one of two", func(f *Facts) { f.Cluster.Deployments.Value[0].Available = 1 }, Fail, "web 1/2 available"},
+			{"three of three", func(f *Facts) {
+				f.Cluster.Deployments.Value[0] = Workload{Namespace: "demo", Name: "web", Desired: 3, Updated: 3, Available: 3}
+			}, Fail, "web 3/3 available"},
+			{"none", func(f *Facts) { f.Cluster.Deployments.Value = nil }, Fail, `there is no deployment "web"`},
+			noCluster(),
+		},
+	}
+}
+
+func TestEveryCheckOnItsFixtures(t *testing.T) {
+	all := fixtures()
+	for _, c := range Catalogue() {
+		t.Run(c.ID, func(t *testing.T) {
+			seen := map[Status]bool{}
+			for _, x := range all[c.ID] {
+				f := healthy()
+				x.change(f)
+				got := c.Eval(*f)
+				seen[x.want] = true
+				if got.Status != x.want {
+					t.Errorf("%s: %s, want %s: expected %q, actual %q", x.name, got.Status, x.want, got.Expected, got.Actual)
+				}
+				if !strings.Contains(got.Actual, x.says) {
+					t.Errorf("%s: actual is %q, which does not say %q", x.name, got.Actual, x.says)
+				}
+				complete(t, x.name, got)
+			}
+			for _, s := range []Status{Pass, Fail, Unknown} {
+				if !seen[s] {
+					t.Errorf("no fixture gives %s", s)
+				}
+			}
+		})
+		delete(all, c.ID)
+	}
+	for id := range all {
+		t.Errorf("there are fixtures for %q, which is no check", id)
+	}
+}
+
+// complete says what a result of its status lacks.
+func complete(t *testing.T, name string, r Result) {
+	t.Helper()
+	switch r.Status {
+	case Pass:
+		if r.Expected == "" || r.Actual == "" || len(r.Evidence) == 0 || r.Hint != "" {
+			t.Errorf("%s: a pass says what was expected and found, and by what: %+v", name, r)
+		}
+	case Fail:
+		if r.Expected == "" || r.Actual == "" || r.Hint == "" {
+			t.Errorf("%s: a failure says what was expected, what was found and what to do: %+v", name, r)
+		}
+	case Unknown:
+		if r.Actual == "" || r.Hint == "" {
+			t.Errorf("%s: an unknown says why, and what to do: %+v", name, r)
+		}
+	}
+}
+
+// Without facts nothing passes, nothing fails, and nothing panics.
+func TestNothingIsKnownOfEmptyFacts(t *testing.T) {
+	lab := healthy().Lab
+	ipvs := healthy()
+	ipvs.inIPVS()
+	for name, f := range map[string]Facts{"no lab": {}, "no facts": {Lab: lab}, "no facts, IPVS": {Lab: ipvs.Lab}} {
+		r := Evaluate(f, Catalogue())
+		for _, v := range r.Verdicts {
+			if v.Status == Pass || v.Status == Fail {
+				t.Errorf("%s: %s is %s: %s", name, v.ID, v.Status, v.Actual)
+			}
+		}
+		if r.ExitCode() != 3 {
+			t.Errorf("%s: exit code %d, want 3", name, r.ExitCode())
+		}
+	}
+}
+
+// A node that cannot be reached leaves verdicts on what does not depend on it.
+func TestVerdictsForTheRest(t *testing.T) {
+	f := healthy()
+	f.unreached("w2")
+	s := Evaluate(*f, Catalogue()).Summary()
+	if s.Failed != 0 || s.Passed < 12 || s.Unknown < 8 {
+		t.Errorf("with w2 unreached: %+v", s)
+	}
+	f.clusterNode("w1", func(n *Node) { n.VtepMAC = "02:00:00:00:00:01" })
+	for _, c := range Catalogue() {
+		if r := c.Eval(*f); c.ID == "pod.vtep-mac" && (r.Status != Fail || !strings.Contains(r.Actual, "unknown: w2: dial")) {
+			t.Errorf("a failure beside a missing fact names both: %+v", r)
+		}
+	}
+}
+
+// A lab whose addresses are all others gives the same verdicts: nothing is hard-coded that the lab's file says.
+func TestAnotherLab(t *testing.T) {
+	f := healthy()
+	f.Lab.Name = "other"
+	f.Lab.Demo.NodePort = 30000
+	for i := range f.Lab.Nodes {
+		f.Lab.Nodes[i].Address = addr("172.20.0.20")
+		for range i {
+			f.Lab.Nodes[i].Address = f.Lab.Nodes[i].Address.Next()
+		}
+	}
+	for _, v := range Evaluate(*f, Catalogue()).Verdicts {
+		needsAddress := map[string]bool{
+			"net.host-only-address": true, "net.internal-ip": true, "net.flannel-public-ip": true, "pod.vxlan": true, "nodeport.mapping": true,
+		}
+		if needsAddress[v.ID] != (v.Status == Fail) {
+			t.Errorf("%s is %s: %s", v.ID, v.Status, v.Actual)
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/labctl/labctl/internal/config"
+)
+
+// The demo's objects, as its manifests name them.
+const (
+	WebNamespace   = "demo"
+	WebService     = "web-svc"
+	WebDeployment  = "web"
+	HelloNamespace = "default"
+	HelloService   = "hello-svc"
+	ProbeNamespace = "labctl"
+	ProbeDaemonSet = "labctl-probe"
+)
+
+// webReplicas is how many pods the demo's web has.
+const webReplicas = 2
+
+// Host is Where of everything that is seen from the machine that runs labctl.
+const Host = "host"
+
+func clusterIPChecks() []Check {
+	return []Check{
+		{ID: "svc.cluster-ip", Title: "every ClusterIP is in the service network", Area: AreaClusterIP, Eval: evalClusterIPRange},
+		{ID: "svc.virtual", Title: "a ClusterIP is on no NIC and in no route of any node", Area: AreaClusterIP, Eval: evalVirtual},
+		{ID: "svc.endpoints", Title: "web-svc's EndpointSlice holds exactly its ready pods", Area: AreaClusterIP, Eval: evalEndpoints},
+		{ID: "svc.from-nodes", Title: "web-svc's ClusterIP answers from every node", Area: AreaClusterIP, Eval: evalFromNodes},
+		{ID: "svc.from-pods", Title: "web-svc's ClusterIP answers from a pod of every node", Area: AreaClusterIP, Eval: evalFromPods},
+		{ID: "svc.isolated", Title: "a ClusterIP does not answer from the host", Area: AreaClusterIP, Eval: evalIsolated},
+	}
+}
+
+const hintDemo = "labctl up makes the demo anew; labctl ssh CONTROL-PLANE -- kubectl get svc,endpointslices -A shows what is there"
+
+// Service returns the service of that name, if the services are known and it is among them.
+func (c Cluster) Service(namespace, name string) (Service, bool) {
+	for _, s := range c.Services.Value {
+		if s.Namespace == namespace && s.Name == name {
+			return s, c.Services.Known
+		}
+	}
+	return Service{}, false
+}
+
+// service returns a service of the demo, or records why there is nothing to judge: an absent service is a bad finding.
+func (f Facts) service(namespace, name string, j *judgements) (Service, bool) {
+	services := f.Cluster.Services
+	if !services.Known {
+		j.unknown("", services.why(), services.From)
+		return Service{}, false
+	}
+	s, ok := f.Cluster.Service(namespace, name)
+	if !ok {
+		j.judge(false, fmt.Sprintf("service %q in namespace %q", name, namespace), "there is no such service", services.From)
+	}
+	return s, ok
+}
+
+func (s Service) String() string {
+	var ports []string
+	for _, p := range s.Ports {
+		if p.NodePort != 0 {
+			ports = append(ports, fmt.Sprintf("%d:%d", p.Port, p.NodePort))
+		} else {
+			ports = append(ports, fmt.Sprint(p.Port))
+		}
+	}
+	return fmt.Sprintf("%s/%s %s %s %s", s.Namespace, s.Name, s.Type, address(s.ClusterIP), strings.Join(ports, ","))
+}
+
+func evalClusterIPRange(f Facts) Result {
+	var j judgements
+	network := f.Lab.K3s.ServiceCIDR.Masked()
+	if _, ok := f.service(WebNamespace, WebService, &j); !ok {
+		return j.result(hintDemo)
+	}
+	for _, s := range f.Cluster.Services.Value {
+		if s.ClusterIP.Is4() {
+			j.judge(network.Contains(s.ClusterIP), "every ClusterIP in "+network.String(),
+				fmt.Sprintf("%s/%s %s", s.Namespace, s.Name, s.ClusterIP), f.Cluster.Services.From.showing(s.String()))
+		}
+	}
+	return j.result("service-cidr is fixed when the first server starts: labctl destroy && labctl up")
+}
+
+func evalVirtual(f Facts) Result {
+	var j judgements
+	services := f.Cluster.Services
+	if !services.Known {
+		j.unknown("", services.why(), services.From)
+		return j.result("")
+	}
+	if _, ok := f.Cluster.Service(WebNamespace, WebService); !ok {
+		// Nothing is proved by the absence of an address that nobody has.
+		j.unknown("", fmt.Sprintf("there is no service %q in namespace %q to look for", WebService, WebNamespace), services.From)
+		return j.result("")
+	}
+	ipvs := f.Lab.K3s.KubeProxyMode == config.ProxyIPVS
+	for _, n := range f.Lab.Nodes {
+		facts := f.Nodes[n.Name]
+		if !facts.Links.Known || !facts.Routes.Known {
+			j.unknown(n.Name, firstWhy(facts.Links.Known, facts.Links.why(), facts.Routes.why()), facts.Links.From)
+			continue
+		}
+		expected := n.Name + " has no ClusterIP on a NIC or in a route"
+		if ipvs {
+			expected = n.Name + " has no ClusterIP on a NIC but " + ipvsDevice + ", and in no route"
+		}
+		clean := true
+		for _, s := range services.Value {
+			if !s.ClusterIP.Is4() {
+				continue
+			}
+			for _, l := range facts.Links.Value {
+				if holds(l, s.ClusterIP) && !(ipvs && l.Name == ipvsDevice) {
+					clean = false
+					j.judge(false, expected, fmt.Sprintf("%s %s has %s of %s/%s", n.Name, l.Name, s.ClusterIP, s.Namespace, s.Name), facts.Links.From.showing(l.String()))
+				}
+			}
+			for _, r := range facts.Routes.Value {
+				if r.To.Bits() != 0 && r.To.Contains(s.ClusterIP) && !(ipvs && r.Dev == ipvsDevice) {
+					clean = false
+					j.judge(false, expected, fmt.Sprintf("%s routes %s of %s/%s: %s", n.Name, s.ClusterIP, s.Namespace, s.Name, r), facts.Routes.From.showing(r.String()))
+				}
+			}
+		}
+		if clean {
+			j.judge(true, expected, expected, facts.Links.From.showing(cards(facts.Links.Value)...), facts.Routes.From)
+		}
+	}
+	return j.result("remove it from the node: ip addr del, or ip route del; kube-proxy alone makes a ClusterIP work")
+}
+
+func holds(l Link, a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+func evalEndpoints(f Facts) Result {
+	var j judgements
+	s, ok := f.service(WebNamespace, WebService, &j)
+	if !ok {
+		return j.result(hintDemo)
+	}
+	pods, slicesKnown := f.Cluster.Pods, f.Cluster.Slices
+	if !pods.Known || !slicesKnown.Known {
+		j.unknown("", firstWhy(pods.Known, pods.why(), slicesKnown.why()), pods.From)
+		return j.result("")
+	}
+	var want, got []string
+	for _, p := range pods.Value {
+		if p.matches(s) && p.live() {
+			want = append(want, p.IP.String())
+		}
+	}
+	for _, e := range f.Cluster.endpoints(s) {
+		if e.Ready {
+			got = append(got, e.Addr.String())
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	expected, actual := "the ready pods "+listOrNone(want), "the endpoints "+listOrNone(got)
+	j.judge(len(want) > 0 && slices.Equal(want, got), expected, actual,
+		slicesKnown.From.showing(actual), pods.From.showing(expected))
+	return j.result("compare the service's selector with the pods' labels: kubectl -n demo describe svc web-svc")
+}
+
+// endpoints returns a service's endpoints, each once, IPv4 only.
+func (c Cluster) endpoints(s Service) []Endpoint {
+	var out []Endpoint
+	for _, slice := range c.Slices.Value {
+		if slice.Namespace != s.Namespace || slice.Service != s.Name {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			if e.Addr.Is4() && !slices.Contains(out, e) {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
+}
+
+func listOrNone(s []string) string {
+	if len(s) == 0 {
+		return "<none>"
+	}
+	return strings.Join(s, ", ")
+}
+
+// ServiceTarget is where a service's ClusterIP is probed: its first port.
+func ServiceTarget(s Service) (netip.AddrPort, bool) {
+	if !s.ClusterIP.IsValid() || len(s.Ports) == 0 || s.Ports[0].Port < 1 || s.Ports[0].Port > 65535 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(s.ClusterIP, uint16(s.Ports[0].Port)), true
+}
+
+func evalFromNodes(f Facts) Result {
+	return answerResult(f, func(p Probe) bool { return p.Pod == "" },
+		"labctl ssh NODE -- sudo iptables-save -t nat shows kube-proxy's rules (ipvsadm -Ln in IPVS mode); a timeout on some tries is the pod network: check the area \"pod network\" first")
+}
+
+func evalFromPods(f Facts) Result {
+	return answerResult(f, func(p Probe) bool { return p.Pod != "" },
+		"check the area \"pod network\" first: a pod's packets to pods of other nodes go by flannel.1")
+}
+
+// answerResult judges that web-svc's ClusterIP answered every probe of a kind, on every node.
+func answerResult(f Facts, kind func(Probe) bool, hint string) Result {
+	var j judgements
+	s, ok := f.service(WebNamespace, WebService, &j)
+	if !ok {
+		return j.result(hintDemo)
+	}
+	target, ok := ServiceTarget(s)
+	if !ok {
+		j.judge(false, "web-svc has a ClusterIP and a port", s.String(), f.Cluster.Services.From.showing(s.String()))
+		return j.result(hintDemo)
+	}
+	for _, n := range f.Lab.Nodes {
+		probes := f.probes(n.Name, target, kind)
+		if len(probes) == 0 {
+			why := f.Nodes[n.Name].Problem
+			if why == "" {
+				why = "no such probe was made"
+			}
+			j.unknown(n.Name, why)
+		}
+		for _, p := range probes {
+			judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", n.Name, target), n.Name)
+		}
+	}
+	return j.result(hint)
+}
+
+// judgeProbe judges that a probe got a good answer. A probe that did not work says nothing.
+func judgeProbe(j *judgements, p Probe, expected, subject string) {
+	from := p.from()
+	switch {
+	case p.Outcome == Inconclusive:
+		j.unknown(subject, p.Why, from)
+	case p.OK():
+		j.judge(true, expected, fmt.Sprintf("%s: %s answers", subject, p.Target), from)
+	case p.Outcome == Answered:
+		j.judge(false, expected, fmt.Sprintf("%s: %s answers with status %d", subject, p.Target, p.Status), from)
+	default:
+		j.judge(false, expected, fmt.Sprintf("%s: %s %s", subject, p.Target, p.Outcome), from)
+	}
+}
+
+// from is the probe's source with the one line that says how it ended.
+func (p Probe) from() Source {
+	line := p.Outcome.String()
+	switch {
+	case p.Outcome == Answered && p.Status != 0:
+		line = fmt.Sprintf("status %d after %.3f s", p.Status, p.Took.Seconds())
+		if p.By != "" {
+			line += " from " + p.By
+		}
+	case p.Why != "":
+		line += ": " + p.Why
+	}
+	return p.From.showing(line)
+}
+
+func (f Facts) probes(where string, target netip.AddrPort, kind func(Probe) bool) []Probe {
+	var out []Probe
+	for _, p := range f.Probes {
+		if p.Where == where && p.Target == target && (kind == nil || kind(p)) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// evalIsolated judges an absence: that nothing came back from a ClusterIP proves something only if the same probe reaches a
+// NodePort and the same ClusterIP answers inside the cluster. Something else may answer there (the host's own network may use
+// these addresses), so only the request's nonce coming back shows that it was the service.
+func evalIsolated(f Facts) Result {
+	var j judgements
+	services := f.Cluster.Services
+	if !services.Known {
+		j.unknown("", services.why(), services.From)
+		return j.result("")
+	}
+	tried := false
+	for _, p := range f.Probes {
+		if p.Where != Host || !f.isClusterIP(p.Target) {
+			continue
+		}
+		tried = true
+		from := p.from()
+		if r, ok := f.hostRoute(p.Target.Addr()); ok {
+			from.Lines = append(from.Lines, "the host routes it: "+r.String())
+		}
+		expected := fmt.Sprintf("%s does not answer", p.Target)
+		if p.Outcome == Answered && p.Nonce != "" && strings.Contains(p.Body, p.Nonce) {
+			from.Lines = append(from.Lines, "the answer holds the nonce "+p.Nonce)
+			j.judge(false, expected, fmt.Sprintf("%s answers, with our nonce", p.Target), from)
+			continue
+		}
+		if p.Outcome == Inconclusive {
+			j.unknown(Host, p.Why, from)
+			continue
+		}
+		if p.Outcome == Answered && p.Nonce == "" {
+			j.unknown(Host, fmt.Sprintf("something answers at %s, and the request carried no nonce to tell what", p.Target), from)
+			continue
+		}
+		inside, insideOK := f.control(func(c Probe) bool { return c.Where != Host && c.Target == p.Target })
+		outside, outsideOK := f.control(func(c Probe) bool { return c.Where == Host && f.isNodePort(c.Target) })
+		if !insideOK {
+			j.unknown("", fmt.Sprintf("control: %s was not seen to answer inside the cluster", p.Target), from)
+		}
+		if !outsideOK {
+			j.unknown("", "control: the host was not seen to reach any NodePort", from)
+		}
+		if insideOK && outsideOK {
+			actual := fmt.Sprintf("%s %s", p.Target, p.Outcome)
+			if p.Outcome == Answered {
+				actual = fmt.Sprintf("something else answers at %s, without our nonce", p.Target)
+			}
+			j.judge(true, expected, actual, from, outside.from(), inside.from())
+		}
+	}
+	if !tried {
+		j.unknown(Host, "no probe of a ClusterIP was made")
+	}
+	return j.result("find the route that leads there: ip route get ADDRESS on the host; a ClusterIP is for the cluster's inside")
+}
+
+// control returns a probe that succeeded, of those that are asked for.
+func (f Facts) control(kind func(Probe) bool) (Probe, bool) {
+	i := slices.IndexFunc(f.Probes, func(p Probe) bool { return kind(p) && p.OK() })
+	if i < 0 {
+		return Probe{}, false
+	}
+	return f.Probes[i], true
+}
+
+func (f Facts) isClusterIP(target netip.AddrPort) bool {
+	return slices.ContainsFunc(f.Cluster.Services.Value, func(s Service) bool { return s.ClusterIP.IsValid() && s.ClusterIP == target.Addr() })
+}
+
+func (f Facts) isNodePort(target netip.AddrPort) bool {
+	if int(target.Port()) != f.Lab.Demo.NodePort {
+		return false
+	}
+	return slices.ContainsFunc(f.Lab.Nodes, func(n config.Node) bool { return n.Address == target.Addr() })
+}
+
+// hostRoute returns the host's most specific route to an address, but not its default route.
+func (f Facts) hostRoute(a netip.Addr) (Route, bool) {
+	var best Route
+	found := false
+	for _, r := range f.HostRoutes.Value {
+		if r.To.Bits() > 0 && r.To.Contains(a) && (!found || r.To.Bits() > best.To.Bits()) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}

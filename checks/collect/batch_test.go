@@ -1,0 +1,225 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// runnerFunc is a Runner made of a function.
+type runnerFunc func(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
+
+func (f runnerFunc) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+	return f(ctx, command, stdin)
+}
+
+// answer is what is compared of an item.
+type answer struct {
+	Command, Stdout, Stderr, Err string
+	Exit                         int
+}
+
+func answers(items []Item) []answer {
+	var out []answer
+	for _, i := range items {
+		out = append(out, answer{Command: i.Command, Stdout: string(i.Stdout), Stderr: string(i.Stderr), Err: i.Err, Exit: i.Exit})
+	}
+	return out
+}
+
+// shells are what runs a batch: a real sh, as on a node, and the interpreter that stands for it in simulated ones.
+func shells(t *testing.T) map[string]Runner {
+	return map[string]Runner{
+		"sh": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+			c := exec.CommandContext(ctx, "sh", "-s")
+			c.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+			c.Stdin = stdin
+			return c.Output()
+		}),
+		"interpreter": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+			program, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(stdin, "batch")
+			if err != nil {
+				return nil, err
+			}
+			var out bytes.Buffer
+			shell, err := interp.New(interp.StdIO(nil, &out, io.Discard), interp.Dir(t.TempDir()))
+			if err != nil {
+				return nil, err
+			}
+			err = shell.Run(ctx, program)
+			return out.Bytes(), err
+		}),
+	}
+}
+
+func TestBatchInARealShell(t *testing.T) {
+	tries := filepath.Join(t.TempDir(), "tries")
+	batch := []command{
+		{Text: "printf 'no newline'"},
+		{Text: "echo 'labctl 0 0 5 0'"}, // looks like a frame's head
+		{Text: "echo out; echo err >&2; exit 7"},
+		{Text: "nosuchprogram"},
+		{Text: "cat"}, // standard input is empty, not the rest of the script
+		{Text: "printf 'a\\000b\\n\\n'"},
+		{Text: "printf x >>" + tries + "; [ \"$(cat " + tries + ")\" != xxx ]", Times: 8},
+		{Text: "true", Times: 3},
+		{Text: "echo apart 1", Apart: true},
+		{Text: "echo apart 2; exit 3", Apart: true},
+	}
+	want := []answer{
+		{Command: batch[0].Text, Stdout: "no newline"},
+		{Command: batch[1].Text, Stdout: "labctl 0 0 5 0\n"},
+		{Command: batch[2].Text, Stdout: "out\n", Stderr: "err\n", Exit: 7},
+		{Command: batch[3].Text, Exit: 127},
+		{Command: batch[4].Text},
+		{Command: batch[5].Text, Stdout: "a\x00b\n\n"},
+		{Command: batch[6].Text},
+		{Command: batch[6].Text},
+		{Command: batch[6].Text, Exit: 1},
+		{Command: batch[7].Text},
+		{Command: batch[7].Text},
+		{Command: batch[7].Text},
+		{Command: batch[8].Text, Stdout: "apart 1\n"},
+		{Command: batch[9].Text, Stdout: "apart 2\n", Exit: 3},
+	}
+	for name, r := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			os.Remove(tries)
+			got := answers(runBatch(t.Context(), r, "w1", batch))
+			if !strings.Contains(got[3].Stderr, "not found") {
+				t.Errorf("a program that does not exist says %q", got[3].Stderr)
+			}
+			got[3].Stderr = "" // each shell has its own words
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// More commands beside each other than run at once still all answer.
+func TestManyApart(t *testing.T) {
+	var batch []command
+	for range 2*apartAtOnce + 1 {
+		batch = append(batch, command{Text: "echo one", Apart: true})
+	}
+	for name, r := range shells(t) {
+		items := runBatch(t.Context(), r, "w1", batch)
+		if len(items) != len(batch) {
+			t.Errorf("%s: %d answers, want %d", name, len(items), len(batch))
+		}
+		for _, i := range items {
+			if string(i.Stdout) != "one\n" || i.problem() != "" {
+				t.Errorf("%s: %+v", name, i)
+			}
+		}
+	}
+}
+
+// A batch leaves nothing behind on the node, whatever its commands do.
+func TestBatchCleansUp(t *testing.T) {
+	dir := t.TempDir()
+	c := exec.CommandContext(t.Context(), "sh", "-s")
+	c.Env = append(os.Environ(), "TMPDIR="+dir)
+	c.Stdin = strings.NewReader(script([]command{{Text: "echo x"}, {Text: "false"}}))
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestBrokenFrames(t *testing.T) {
+	good := "labctl 0 0 4 0\ncp1\n\n"
+	for name, x := range map[string]struct {
+		out    string
+		frames int
+		err    string
+	}{
+		"nothing":                  {"", 0, ""},
+		"one":                      {good, 1, ""},
+		"garbage":                  {"Welcome to Ubuntu\n", 0, `"Welcome to Ubuntu" is no frame's head`},
+		"garbage after one":        {good + "\x00\xff\n", 1, "is no frame's head"},
+		"garbage without end":      {good + strings.Repeat("x", 1000), 1, "head is missing after 1 answers"},
+		"cut in the head":          {good + "labctl 1 0", 1, "head is missing after 1 answers"},
+		"cut in the output":        {good + "labctl 1 0 100 0\nabc", 1, "cut short: 3 bytes of 101"},
+		"cut before the end":       {"labctl 0 0 4 0\ncp1\n", 0, "cut short: 4 bytes of 5"},
+		"longer than it says":      {"labctl 0 0 2 0\ncp1\n\n", 0, "does not end where it says"},
+		"a negative length":        {"labctl 0 0 -4 0\ncp1\n\n", 0, "is no frame's head"},
+		"a huge length":            {"labctl 0 0 999999999999 0\n", 0, "too large"},
+		"lengths that overflow":    {"labctl 0 0 9223372036854775807 9223372036854775807\n", 0, "too large"},
+		"a number beyond integers": {"labctl 0 0 99999999999999999999 0\n", 0, "is no frame's head"},
+		"an index out of range":    {"labctl 2 0 0 0\n\n", 0, "is no frame's head"},
+		"an exit out of range":     {"labctl 0 256 0 0\n\n", 0, "is no frame's head"},
+		"too few words":            {"labctl 0 0 0\n\n", 0, "is no frame's head"},
+		"another word":             {"labctI 0 0 0 0\n\n", 0, "is no frame's head"},
+	} {
+		frames, err := parseFrames([]byte(x.out), 2)
+		if len(frames) != x.frames {
+			t.Errorf("%s: %d frames, want %d", name, len(frames), x.frames)
+		}
+		if x.err == "" && err != nil || x.err != "" && (err == nil || !strings.Contains(err.Error(), x.err)) {
+			t.Errorf("%s: error %v, want %q", name, err, x.err)
+		}
+	}
+}
+
+// What came before a batch broke is kept; the rest says why it is missing.
+func TestBatchThatBreaks(t *testing.T) {
+	batch := []command{{Text: "hostname"}, {Text: "ip -j addr"}}
+	hangs := errors.New("w1: context deadline exceeded with --token=abcdef")
+	for name, x := range map[string]struct {
+		out  string
+		err  error
+		want []answer
+	}{
+		"it hangs": {"labctl 0 0 3 0\nw1\n\nlabctl 1 0 9", hangs, []answer{
+			{Command: "hostname", Stdout: "w1\n"},
+			{Command: "ip -j addr", Err: "w1: context deadline exceeded with --token=REDACTED"},
+		}},
+		"it is cut short": {"labctl 0 0 3 0\nw1\n\nlabctl 1 0 9 0\n[{", nil, []answer{
+			{Command: "hostname", Stdout: "w1\n"},
+			{Command: "ip -j addr", Err: "the answer of command 1 is cut short: 2 bytes of 10"},
+		}},
+		"it says nothing": {"", nil, []answer{
+			{Command: "hostname", Err: "no answer"},
+			{Command: "ip -j addr", Err: "no answer"},
+		}},
+	} {
+		r := runnerFunc(func(context.Context, string, io.Reader) ([]byte, error) { return []byte(x.out), x.err })
+		if diff := cmp.Diff(x.want, answers(runBatch(t.Context(), r, "w1", batch))); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	ca := strings.Repeat("ab", 32)
+	for in, want := range map[string]string{
+		"K10" + ca + "::server:s3cret x":               "K10" + ca + "::REDACTED x",
+		`["server","--token","s3cret","--node-ip"]`:    `["server","--token","REDACTED","--node-ip"]`,
+		`"[\"agent\",\"--token\",\"s3cret\",\"x\"]"`:   `"[\"agent\",\"--token\",\"REDACTED\",\"x\"]"`,
+		`"{\"K3S_TOKEN\":\"s3cret\",\"A\":\"b\"}"`:     `"{\"K3S_TOKEN\":\"REDACTED\",\"A\":\"b\"}"`,
+		"k3s agent --token s3cret --server https://x":  "k3s agent --token REDACTED --server https://x",
+		"k3s agent --agent-token=s3cret":               "k3s agent --agent-token=REDACTED",
+		"a service account token, and /run/token":      "a service account token, and /run/token",
+		`"serviceAccountToken": {"path": "token"}`:     `"serviceAccountToken": {"path": "token"}`,
+		"--token-file /etc/rancher/token is no secret": "--token-file /etc/rancher/token is no secret",
+	} {
+		if got := string(redact([]byte(in))); got != want {
+			t.Errorf("redact(%s)\n got %s\nwant %s", in, got, want)
+		}
+	}
+}

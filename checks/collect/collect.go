@@ -1,0 +1,205 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/internal/config"
+)
+
+// Machines tells the network cards of a node's machine.
+type Machines interface {
+	NICs(ctx context.Context, node string) ([]checks.NIC, error)
+}
+
+// Options say what is collected, and through what.
+type Options struct {
+	Lab       *config.Lab
+	Simulated bool
+	// Connect opens a connection to a node, by its name. The Closer is closed when all has been collected.
+	Connect func(ctx context.Context, node string) (Runner, io.Closer, error)
+	// HTTP asks from the host; its transport's dialer decides what that is. It must use no proxy. Nil: the host's probes are unknown.
+	HTTP *http.Client
+	// Machines may be nil: then the machines' NICs are unknown.
+	Machines Machines
+	// HostRoutes returns the host's routes as ip -j route prints them. It may be nil.
+	HostRoutes func(ctx context.Context) ([]byte, error)
+	// Timeout bounds each connection and each batch of commands of a node; by default 45 s.
+	Timeout time.Duration
+	// Step is told what is under way; it may be called from any goroutine.
+	Step func(string)
+}
+
+const defaultTimeout = 45 * time.Second
+
+// Collect asks the nodes, VirtualBox and the host, all at once, and returns what they said. What cannot be reached is evidence too:
+// the error is only about options that make no sense, or the context's.
+func Collect(ctx context.Context, o Options) (*Evidence, error) {
+	if o.Lab == nil || o.Connect == nil {
+		return nil, errors.New("collecting evidence needs a lab and a way to connect to its nodes")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	c := &collection{Options: o, nodes: make([]nodeSession, len(o.Lab.Nodes))}
+	defer c.close()
+
+	o.Step("asking nodes and machines")
+	for i := range o.Lab.Nodes {
+		c.start(func() { c.nodes[i].first(ctx, c, o.Lab.Nodes[i]) })
+	}
+	if o.Machines != nil {
+		for _, n := range o.Lab.Nodes {
+			c.start(func() { c.add(c.machine(ctx, n.Name)) })
+		}
+	}
+	if o.HostRoutes != nil {
+		c.start(func() { c.add(c.hostRoutes(ctx)) })
+	}
+	c.wait()
+
+	// Only now are the addresses known that the probes ask.
+	known := Parse(c.evidence())
+	web, hello := target(known.Cluster, checks.WebNamespace, checks.WebService), target(known.Cluster, checks.HelloNamespace, checks.HelloService)
+	o.Step("probing services")
+	for i, n := range o.Lab.Nodes {
+		batches := [][]command{probeBatch(n, web, hello)}
+		if n.Role == config.RoleServer {
+			batches = append(batches, podBatch(known, web))
+		}
+		c.start(func() { c.nodes[i].probe(ctx, c, n, batches) })
+		if o.HTTP != nil {
+			port := netip.AddrPortFrom(n.Address, uint16(o.Lab.Demo.NodePort))
+			c.start(func() { c.add(probeNodePort(ctx, o.HTTP, port)...) })
+		}
+	}
+	if o.HTTP != nil && hello.IsValid() {
+		c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
+	}
+	c.wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("collecting evidence: %w", err)
+	}
+	return c.evidence(), nil
+}
+
+func target(c checks.Cluster, namespace, name string) netip.AddrPort {
+	s, ok := c.Service(namespace, name)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	t, _ := checks.ServiceTarget(s)
+	return t
+}
+
+// collection is a Collect under way.
+type collection struct {
+	Options
+	nodes []nodeSession
+	group sync.WaitGroup
+
+	mu    sync.Mutex
+	items []Item
+}
+
+func (c *collection) start(work func()) { c.group.Go(work) }
+func (c *collection) wait()             { c.group.Wait() }
+
+func (c *collection) add(items ...Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items = append(c.items, items...)
+}
+
+// evidence returns the items so far, the nodes' first, in the lab's order.
+func (c *collection) evidence() *Evidence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	items := slices.Clone(c.items)
+	places := []string{checks.Host, VirtualBox}
+	for i, n := range c.Lab.Nodes {
+		places = slices.Insert(places, i, n.Name)
+	}
+	slices.SortStableFunc(items, func(a, b Item) int { return slices.Index(places, a.Where) - slices.Index(places, b.Where) })
+	return &Evidence{Lab: c.Lab, Simulated: c.Simulated, Items: items}
+}
+
+func (c *collection) close() {
+	for i := range c.nodes {
+		if closer := c.nodes[i].closer; closer != nil {
+			closer.Close() // nothing was written; an error here changes no evidence
+		}
+	}
+}
+
+// nodeSession is the connection to one node.
+type nodeSession struct {
+	runner Runner
+	closer io.Closer
+}
+
+// first connects and runs the first batch.
+func (s *nodeSession) first(ctx context.Context, c *collection, n config.Node) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	started := time.Now()
+	runner, closer, err := c.Connect(ctx, n.Name)
+	if err != nil {
+		c.Step(n.Name + " does not answer")
+		c.add(Item{Where: n.Name, Command: fmt.Sprintf(cmdConnect, n.Name), Err: string(redact([]byte(err.Error()))), Started: started, Took: time.Since(started)})
+		return
+	}
+	s.runner, s.closer = runner, closer
+	c.add(runBatch(ctx, runner, n.Name, nodeBatch(n))...)
+}
+
+// probe runs further batches, if the node is connected.
+func (s *nodeSession) probe(ctx context.Context, c *collection, n config.Node, batches [][]command) {
+	if s.runner == nil {
+		return
+	}
+	for _, batch := range batches {
+		bounded, cancel := context.WithTimeout(ctx, c.Timeout)
+		c.add(runBatch(bounded, s.runner, n.Name, batch)...)
+		cancel()
+	}
+}
+
+// machine asks for the NICs of a node's machine and tells them as VBoxManage would.
+func (c *collection) machine(ctx context.Context, node string) Item {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	item := Item{Where: VirtualBox, Command: machineCommand(c.Lab, node), Started: time.Now()}
+	nics, err := c.Machines.NICs(ctx, node)
+	item.Took = time.Since(item.Started)
+	if err != nil {
+		item.Err = err.Error()
+		return item
+	}
+	item.Stdout = formatNICs(nics)
+	return item
+}
+
+func (c *collection) hostRoutes(ctx context.Context) Item {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	item := Item{Where: checks.Host, Command: cmdRoute, Started: time.Now()}
+	out, err := c.HostRoutes(ctx)
+	item.Took = time.Since(item.Started)
+	item.Stdout = out
+	if err != nil {
+		item.Err = err.Error()
+	}
+	return item
+}

@@ -1,0 +1,421 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/internal/config"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// fakeLab answers as the nodes of a recording do. Programs that it does not know fail.
+type fakeLab struct {
+	t        *testing.T
+	lab      *config.Lab
+	items    []Item
+	programs map[string]func(node string, args []string, out, stderr io.Writer) int
+	down     map[string]error // nodes that cannot be reached
+	hang     map[string]bool  // nodes that never answer a batch
+
+	mu     sync.Mutex
+	ran    []string // "NODE: COMMAND"
+	closed atomic.Int32
+}
+
+func newFakeLab(t *testing.T) *fakeLab {
+	lab := config.Default()
+	f := &fakeLab{t: t, lab: lab, items: recording(t, "k3s-v1.34.3", lab).Items, down: map[string]error{}, hang: map[string]bool{}}
+	f.programs = map[string]func(string, []string, io.Writer, io.Writer) int{
+		"curl": func(_ string, _ []string, out, _ io.Writer) int { fmt.Fprint(out, "200 0.001502"); return 0 },
+		"kubectl": func(_ string, args []string, out, _ io.Writer) int {
+			fmt.Fprintln(out, "<title>Welcome to nginx!</title>")
+			return 0
+		},
+	}
+	return f
+}
+
+func (f *fakeLab) connect(_ context.Context, node string) (Runner, io.Closer, error) {
+	if err := f.down[node]; err != nil {
+		return nil, nil, err
+	}
+	return runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+		if command != shell {
+			f.t.Errorf("%s is asked to run %q", node, command)
+		}
+		if f.hang[node] {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return f.run(ctx, node, stdin)
+	}), closerFunc(func() error { f.closed.Add(1); return nil }), nil
+}
+
+type closerFunc func() error
+
+func (f closerFunc) Close() error { return f() }
+
+// run runs a batch in the shell interpreter. Only what frames the answers is the machine's own.
+func (f *fakeLab) run(ctx context.Context, node string, stdin io.Reader) ([]byte, error) {
+	own := []string{"mktemp", "wc", "rm"}
+	program, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(stdin, "batch")
+	if err != nil {
+		return nil, err
+	}
+	handler := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
+		return func(ctx context.Context, args []string) error {
+			io := interp.HandlerCtx(ctx)
+			line := strings.Join(args, " ")
+			if slices.Contains(own, args[0]) || args[0] == "cat" && strings.HasPrefix(args[1], os.TempDir()) {
+				return next(ctx, args)
+			}
+			f.mu.Lock()
+			f.ran = append(f.ran, node+": "+line)
+			f.mu.Unlock()
+			for _, i := range f.items {
+				if i.Where == node && i.Command == line {
+					io.Stdout.Write(i.Stdout)
+					io.Stderr.Write(i.Stderr)
+					return exitStatus(i.Exit)
+				}
+			}
+			if p := f.programs[args[0]]; p != nil {
+				return exitStatus(p(node, args[1:], io.Stdout, io.Stderr))
+			}
+			fmt.Fprintf(io.Stderr, "sh: %s: not found\n", args[0])
+			return exitStatus(127)
+		}
+	}
+	var out bytes.Buffer
+	sh, err := interp.New(interp.StdIO(nil, &out, io.Discard), interp.ExecHandlers(handler))
+	if err != nil {
+		return nil, err
+	}
+	err = sh.Run(ctx, program)
+	return out.Bytes(), err
+}
+
+func exitStatus(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return interp.ExitStatus(n)
+}
+
+func (f *fakeLab) NICs(_ context.Context, node string) ([]checks.NIC, error) {
+	i := slices.IndexFunc(f.lab.Nodes, func(n config.Node) bool { return n.Name == node })
+	return []checks.NIC{
+		{Slot: 1, Kind: "nat", MAC: checks.MAC(fmt.Sprintf("08:00:27:37:bf:e%d", i)), Cable: true},
+		{Slot: 2, Kind: "hostonly", Network: "vboxnet0", MAC: checks.MAC(fmt.Sprintf("08:00:27:cf:71:1%d", i)), Cable: true},
+	}, nil
+}
+
+// http returns a client as of a host: NodePorts answer as whoami does, ClusterIPs have no route.
+func (f *fakeLab) http() *http.Client {
+	whoami := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Hostname: hello-6d4b75cb6d-hdqsn\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", r.URL.RequestURI(), r.Host)
+	}))
+	f.t.Cleanup(whoami.Close)
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasSuffix(address, ":31885") {
+			return new(net.Dialer).DialContext(ctx, network, whoami.Listener.Addr().String())
+		}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
+	}}}
+}
+
+func (f *fakeLab) options() Options {
+	return Options{
+		Lab: f.lab, Connect: f.connect, HTTP: f.http(), Machines: f, Timeout: 20 * time.Second, Step: func(string) {},
+		HostRoutes: func(context.Context) ([]byte, error) {
+			return []byte(`[{"dst":"192.168.56.0/24","dev":"vboxnet0","protocol":"kernel","scope":"link","prefsrc":"192.168.56.1","flags":[]}]`), nil
+		},
+	}
+}
+
+// verdicts collects, parses and evaluates, and returns each check's status.
+func verdicts(t *testing.T, o Options) (map[string]checks.Verdict, *Evidence) {
+	t.Helper()
+	e, err := Collect(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]checks.Verdict{}
+	for _, v := range checks.Evaluate(Parse(e), checks.Catalogue()).Verdicts {
+		out[v.ID] = v
+	}
+	return out, e
+}
+
+func TestHealthyLab(t *testing.T) {
+	f := newFakeLab(t)
+	got, e := verdicts(t, f.options())
+	for id, v := range got {
+		if v.Status != checks.Pass && id != "proxy.ipvs-node-addresses" {
+			t.Errorf("%s is %s: %s", id, v.Status, v.Actual)
+		}
+	}
+	if n := f.closed.Load(); n != 3 {
+		t.Errorf("%d connections were closed, want 3", n)
+	}
+	for _, i := range e.Items {
+		if i.Started.IsZero() || i.Where == "" || i.Command == "" {
+			t.Errorf("an item is incomplete: %+v", i)
+		}
+	}
+	count := map[string]int{}
+	for _, i := range e.Items {
+		count[i.Where]++
+	}
+	// 6 commands and 8 tries for each node; the cluster, the control and 3 pods on the server; 8 tries for each NodePort, isolation, routes.
+	want := map[string]int{"cp1": 19, "w1": 14, "w2": 14, checks.Host: 26, VirtualBox: 3}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Errorf("items (-want +got)\n%s", diff)
+	}
+}
+
+func TestNodeThatCannotBeReached(t *testing.T) {
+	f := newFakeLab(t)
+	f.down["w2"] = errors.New("dial tcp 192.168.56.12:22: connect: no route to host")
+	got, _ := verdicts(t, f.options())
+	for id, want := range map[string]checks.Status{
+		"net.host-only-address": checks.Unknown, "pod.routes": checks.Unknown, "svc.from-nodes": checks.Unknown, "svc.virtual": checks.Unknown,
+		"cluster.ready": checks.Pass, "net.internal-ip": checks.Pass, "svc.from-pods": checks.Pass, "svc.isolated": checks.Pass, "demo.web": checks.Pass,
+	} {
+		if v := got[id]; v.Status != want {
+			t.Errorf("%s is %s, want %s: %s", id, v.Status, want, v.Actual)
+		}
+	}
+	if v := got["net.host-only-address"]; v.Actual != "w2: dial tcp 192.168.56.12:22: connect: no route to host" {
+		t.Errorf("it is said to be unknown because %q", v.Actual)
+	}
+	if v := got["svc.from-nodes"]; !strings.Contains(v.Actual, "no route to host") {
+		t.Errorf("it is said to be unknown because %q", v.Actual)
+	}
+}
+
+func TestServerThatCannotBeReached(t *testing.T) {
+	f := newFakeLab(t)
+	f.down["cp1"] = errors.New("dial tcp 192.168.56.10:22: i/o timeout")
+	got, e := verdicts(t, f.options())
+	for id, want := range map[string]checks.Status{"net.internal-ip": checks.Unknown, "svc.isolated": checks.Unknown, "nodeport.answers": checks.Pass} {
+		if v := got[id]; v.Status != want {
+			t.Errorf("%s is %s, want %s: %s", id, v.Status, want, v.Actual)
+		}
+	}
+	if v := got["net.internal-ip"]; !strings.Contains(v.Actual, "i/o timeout") {
+		t.Errorf("it is said to be unknown because %q", v.Actual)
+	}
+	if _, ok := e.find("w1", cmdAddr); !ok {
+		t.Error("w1 was not asked")
+	}
+}
+
+// Without the server's word there is no verdict on the cluster, and none passes by default.
+func TestKubectlThatFails(t *testing.T) {
+	f := newFakeLab(t)
+	f.items = slices.DeleteFunc(f.items, func(i Item) bool { return i.Command == cmdCluster })
+	f.programs["kubectl"] = func(_ string, _ []string, _, stderr io.Writer) int {
+		fmt.Fprintln(stderr, "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")
+		return 1
+	}
+	got, _ := verdicts(t, f.options())
+	for _, id := range []string{"cluster.ready", "net.internal-ip", "pod.cidr", "svc.endpoints", "demo.web", "svc.isolated"} {
+		if v := got[id]; v.Status != checks.Unknown || !strings.Contains(v.Actual, "127.0.0.1:6443 was refused") {
+			t.Errorf("%s is %s: %s", id, v.Status, v.Actual)
+		}
+	}
+}
+
+func TestProbesThatFail(t *testing.T) {
+	f := newFakeLab(t)
+	var tries atomic.Int32
+	f.programs["curl"] = func(node string, _ []string, out, stderr io.Writer) int {
+		if node == "w1" && tries.Add(1) == 3 {
+			fmt.Fprint(out, "000 5.000817")
+			fmt.Fprintln(stderr, "curl: (28) Connection timed out after 5000 milliseconds")
+			return 28
+		}
+		fmt.Fprint(out, "200 0.001")
+		return 0
+	}
+	f.programs["kubectl"] = func(_ string, args []string, out, stderr io.Writer) int {
+		switch {
+		case strings.Contains(args[3], "x1x1x"):
+			fmt.Fprintln(stderr, "wget: download timed out\ncommand terminated with exit code 1")
+			return 1
+		case strings.Contains(args[3], "x2x2x"):
+			fmt.Fprintln(stderr, "error: unable to upgrade connection: proxy error from 127.0.0.1:6443 while dialing 10.0.2.15:10250, code 502: 502 Bad Gateway")
+			return 1
+		}
+		fmt.Fprintln(out, "<title>")
+		return 0
+	}
+	got, _ := verdicts(t, f.options())
+	if v := got["svc.from-nodes"]; v.Status != checks.Fail || v.Actual != "w1: 10.43.31.179:80 timed out" {
+		t.Errorf("svc.from-nodes is %s: %s", v.Status, v.Actual)
+	}
+	if n := tries.Load(); n != 3 {
+		t.Errorf("w1 tried %d times, want 3: up to the first that fails", n)
+	}
+	v := got["svc.from-pods"]
+	if v.Status != checks.Fail || !strings.Contains(v.Actual, "w1: 10.43.31.179:80 timed out") || !strings.Contains(v.Actual, "unknown: w2: cp1: kubectl exec") {
+		t.Errorf("svc.from-pods is %s: %s", v.Status, v.Actual)
+	}
+}
+
+// A ClusterIP that answers the host is found by the nonce that comes back.
+func TestClusterIPThatAnswersTheHost(t *testing.T) {
+	f := newFakeLab(t)
+	o := f.options()
+	transport := o.HTTP.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, network, strings.Replace(address, "10.43.45.254:80", "192.168.56.10:31885", 1))
+	}
+	got, _ := verdicts(t, o)
+	if v := got["svc.isolated"]; v.Status != checks.Fail || v.Actual != "10.43.45.254:80 answers, with our nonce" {
+		t.Errorf("svc.isolated is %s: %s", v.Status, v.Actual)
+	}
+}
+
+func TestOptionsThatAreMissing(t *testing.T) {
+	f := newFakeLab(t)
+	if _, err := Collect(t.Context(), Options{Lab: f.lab}); err == nil {
+		t.Error("without a way to connect: no error")
+	}
+	if _, err := Collect(t.Context(), Options{Connect: f.connect}); err == nil {
+		t.Error("without a lab: no error")
+	}
+	got, _ := verdicts(t, Options{Lab: f.lab, Connect: f.connect})
+	for id, want := range map[string]checks.Status{
+		"net.nics": checks.Unknown, "nodeport.answers": checks.Unknown, "svc.isolated": checks.Unknown, "svc.from-nodes": checks.Pass,
+	} {
+		if v := got[id]; v.Status != want {
+			t.Errorf("%s is %s, want %s: %s", id, v.Status, want, v.Actual)
+		}
+	}
+}
+
+func TestMachinesThatFail(t *testing.T) {
+	f := newFakeLab(t)
+	o := f.options()
+	o.Machines = brokenMachines{}
+	o.HostRoutes = func(context.Context) ([]byte, error) { return nil, errors.New("no ip here") }
+	got, _ := verdicts(t, o)
+	if v := got["net.nics"]; v.Status != checks.Unknown || !strings.Contains(v.Actual, "VBoxManage: not installed") {
+		t.Errorf("net.nics is %s: %s", v.Status, v.Actual)
+	}
+	if v := got["svc.isolated"]; v.Status != checks.Pass {
+		t.Errorf("svc.isolated needs no routes of the host: %s: %s", v.Status, v.Actual)
+	}
+}
+
+type brokenMachines struct{}
+
+func (brokenMachines) NICs(context.Context, string) ([]checks.NIC, error) {
+	return nil, errors.New("VBoxManage: not installed")
+}
+
+// A node that hangs is given up after the timeout, with the others' answers kept.
+func TestNodeThatHangs(t *testing.T) {
+	f := newFakeLab(t)
+	f.hang["w1"] = true
+	o := f.options()
+	o.Timeout = 100 * time.Millisecond
+	// The others need no time limit that a busy machine could miss: only w1 waits for it.
+	connect := o.Connect
+	o.Connect = func(ctx context.Context, node string) (Runner, io.Closer, error) {
+		r, closer, err := connect(ctx, node)
+		if node != "w1" && err == nil {
+			inner := r
+			r = runnerFunc(func(_ context.Context, command string, stdin io.Reader) ([]byte, error) {
+				return inner.Run(t.Context(), command, stdin)
+			})
+		}
+		return r, closer, err
+	}
+	got, _ := verdicts(t, o)
+	if v := got["net.nat-address"]; v.Status != checks.Unknown || v.Actual != "w1: context deadline exceeded" {
+		t.Errorf("net.nat-address is %s: %s", v.Status, v.Actual)
+	}
+	if v := got["cluster.ready"]; v.Status != checks.Pass {
+		t.Errorf("cluster.ready is %s: %s", v.Status, v.Actual)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	f := newFakeLab(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Collect(ctx, f.options()); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want the context's", err)
+	}
+}
+
+// Fifty nodes are asked side by side: all of them are at it at once.
+func TestFiftyNodesAtOnce(t *testing.T) {
+	lab := config.Default()
+	lab.Nodes = lab.Nodes[:1]
+	address := lab.Nodes[0].Address
+	for i := 1; i < 50; i++ {
+		address = address.Next()
+		lab.Nodes = append(lab.Nodes, config.Node{Name: fmt.Sprintf("w%d", i), Role: config.RoleAgent, Address: address})
+	}
+	var inside atomic.Int32
+	all := make(chan struct{})
+	o := Options{Lab: lab, Timeout: 20 * time.Second, Connect: func(ctx context.Context, node string) (Runner, io.Closer, error) {
+		if inside.Add(1) == 50 {
+			close(all)
+		}
+		select {
+		case <-all:
+			return nil, nil, errors.New("refused")
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("only %d nodes are asked at once", inside.Load())
+		}
+	}}
+	e, err := Collect(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Items) != 50 {
+		t.Errorf("%d items, want 50", len(e.Items))
+	}
+	for _, i := range e.Items {
+		if i.Err != "refused" {
+			t.Fatalf("%s: %s", i.Where, i.Err)
+		}
+	}
+}
+
+// A pod's name goes into a command that root runs: one that Kubernetes would not accept is not used.
+func TestHostilePodNames(t *testing.T) {
+	lab := config.Default()
+	from := checks.Source{}
+	for name, want := range map[string]int{
+		"labctl-probe-x1x1x": 1, "labctl-probe-$(reboot)": 0, "labctl-probe-x; reboot": 0, "labctl-probe-x\nreboot": 0, "labctl-probe-": 0, "other-x1x1x": 0,
+	} {
+		f := checks.Facts{Lab: lab, Cluster: checks.Cluster{Pods: checks.Known([]checks.Pod{{Namespace: "labctl", Name: name, Node: "w1", Ready: true, Running: true}}, from)}}
+		if got := podBatch(f, mustTarget(t, "http://10.43.31.179/")); len(got) != want {
+			t.Errorf("%q gives %d commands, want %d", name, len(got), want)
+		}
+	}
+}

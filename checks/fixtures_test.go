@@ -1,0 +1,208 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labctl/labctl/internal/config"
+)
+
+// healthy returns the facts of the default lab when all is well. Every call makes them anew: fixtures change them.
+func healthy() *Facts {
+	lab := config.Default()
+	f := &Facts{Lab: lab, Nodes: map[string]NodeFacts{}, Machines: map[string]Fact[[]NIC]{}}
+	var nodes []Node
+	var pods []Pod
+	pod := func(namespace, name string, labels map[string]string, node, ip string, ports ...int) Pod {
+		p := Pod{Namespace: namespace, Name: name, Node: node, IP: addr(ip), Running: true, Ready: true, Labels: labels, Ports: ports}
+		pods = append(pods, p)
+		return p
+	}
+	web, hello := map[string]string{"app": "web"}, map[string]string{"app": "hello"}
+	webSlice := EndpointSlice{Namespace: "demo", Service: "web-svc", Ports: []int{80}}
+	helloSlice := EndpointSlice{Namespace: "default", Service: "hello-svc", Ports: []int{8080}}
+	webTarget, helloTarget := netip.MustParseAddrPort("10.43.31.179:80"), netip.MustParseAddrPort("10.43.45.254:80")
+
+	for i, n := range lab.Nodes {
+		cidr := prefix(fmt.Sprintf("10.42.%d.0/24", i))
+		natMAC, ownMAC, vtep := MAC(fmt.Sprintf("08:00:27:00:00:%02d", 10+i)), MAC(fmt.Sprintf("08:00:27:00:01:%02d", 10+i)), MAC(fmt.Sprintf("6a:1b:72:a5:9b:%02d", i))
+		routes := []Route{
+			{To: prefix("0.0.0.0/0"), Via: addr("10.0.2.2"), Dev: "enp0s3", Src: addr("10.0.2.15")},
+			{To: prefix("10.0.2.0/24"), Dev: "enp0s3"},
+			{To: prefix("164.124.101.2/32"), Via: addr("10.0.2.2"), Dev: "enp0s3"},
+			{To: cidr, Dev: "cni0", Src: gateway(cidr).Addr()},
+			{To: prefix("192.168.56.0/24"), Dev: "enp0s8", Src: n.Address},
+		}
+		for j := range lab.Nodes {
+			if to := prefix(fmt.Sprintf("10.42.%d.0/24", j)); j != i {
+				routes = append(routes, Route{To: to, Via: to.Addr(), Dev: "flannel.1", Onlink: true})
+			}
+		}
+		from := func(command string) Source { return Source{Where: n.Name, Command: command} }
+		f.Nodes[n.Name] = NodeFacts{
+			Hostname: Known(n.Name, from("hostname")),
+			Links: Known([]Link{
+				{Name: "lo", Addresses: []netip.Prefix{prefix("127.0.0.1/8")}},
+				{Name: "enp0s3", MAC: natMAC, Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fe80::1/64")}},
+				{Name: "enp0s8", MAC: ownMAC, Addresses: []netip.Prefix{netip.PrefixFrom(n.Address, 24)}},
+				{Name: "flannel.1", MAC: vtep, Addresses: []netip.Prefix{netip.PrefixFrom(cidr.Addr(), 32)}},
+				{Name: "cni0", Addresses: []netip.Prefix{gateway(cidr)}},
+			}, from("ip -j addr")),
+			Routes:    Known(routes, from("ip -j route")),
+			VXLAN:     Known(VXLAN{Kind: "vxlan", MAC: vtep, Local: n.Address, Device: "enp0s8"}, from("ip -j -d link show flannel.1")),
+			MachineID: Known(strings.Repeat(fmt.Sprint(i), 32), from("cat /etc/machine-id")),
+			Subnet:    Known(Subnet{Network: lab.K3s.PodCIDR, Gateway: gateway(cidr)}, from("cat /run/flannel/subnet.env")),
+		}
+		f.Machines[n.Name] = Known([]NIC{
+			{Slot: 1, Kind: "nat", MAC: natMAC, Cable: true},
+			{Slot: 2, Kind: "hostonly", Network: "vboxnet0", MAC: ownMAC, Cable: true},
+		}, Source{Where: "virtualbox", Command: "VBoxManage showvminfo lab-" + n.Name + " --machinereadable"})
+		nodes = append(nodes, Node{
+			Name: n.Name, Ready: true, Internal: []netip.Addr{n.Address}, PodCIDRs: []netip.Prefix{cidr},
+			PublicIP: n.Address, VtepMAC: vtep, MachineID: strings.Repeat(fmt.Sprint(i), 32),
+		})
+		for k := range 2 {
+			p := pod("default", fmt.Sprintf("hello-%s-%d", n.Name, k), hello, n.Name, fmt.Sprintf("10.42.%d.%d", i, 10+k), 8080)
+			helloSlice.Endpoints = append(helloSlice.Endpoints, Endpoint{Addr: p.IP, Ready: true})
+		}
+		probe := pod("labctl", "labctl-probe-"+n.Name, map[string]string{"app": "labctl-probe"}, n.Name, fmt.Sprintf("10.42.%d.20", i))
+		if n.Role == config.RoleAgent {
+			p := pod("demo", "web-"+n.Name, web, n.Name, fmt.Sprintf("10.42.%d.8", i))
+			webSlice.Endpoints = append(webSlice.Endpoints, Endpoint{Addr: p.IP, Ready: true})
+		}
+		f.Probes = append(f.Probes,
+			Probe{Where: n.Name, Target: webTarget, Outcome: Answered, Status: 200, Took: 2 * time.Millisecond, From: from("curl http://10.43.31.179/")},
+			Probe{Where: n.Name, Pod: "labctl/" + probe.Name, Target: webTarget, Outcome: Answered, From: Source{Where: "cp1", Command: "kubectl exec -n labctl " + probe.Name + " -- wget -q -T 5 -O - http://10.43.31.179/"}},
+			Probe{Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: Answered, Status: 200, Took: 12 * time.Millisecond, By: "hello-w1-0", From: Source{Where: Host, Command: "curl http://" + n.Address.String() + ":31885/"}},
+		)
+	}
+	f.Probes = append(f.Probes,
+		Probe{Where: "cp1", Target: helloTarget, Outcome: Answered, Status: 200, From: Source{Where: "cp1", Command: "curl http://10.43.45.254/"}},
+		Probe{Where: Host, Target: helloTarget, Nonce: "N0NCE", Outcome: Refused, Why: "no route to host", From: Source{Where: Host, Command: "curl 'http://10.43.45.254/?nonce=N0NCE'"}},
+	)
+	from := Source{Where: "cp1", Command: "kubectl get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json"}
+	f.Cluster = Cluster{
+		Nodes: Known(nodes, from),
+		Services: Known([]Service{
+			{Namespace: "default", Name: "kubernetes", Type: "ClusterIP", ClusterIP: addr("10.43.0.1"), Ports: []ServicePort{{Port: 443, Target: "6443"}}},
+			{Namespace: "kube-system", Name: "kube-dns", Type: "ClusterIP", ClusterIP: addr("10.43.0.10"), Ports: []ServicePort{{Port: 53, Target: "53"}}},
+			{Namespace: "demo", Name: "web-svc", Type: "ClusterIP", ClusterIP: addr("10.43.31.179"), Ports: []ServicePort{{Port: 80, Target: "80"}}, Selector: web},
+			{Namespace: "default", Name: "hello-svc", Type: "NodePort", ClusterIP: addr("10.43.45.254"), Ports: []ServicePort{{Port: 80, NodePort: 31885, Target: "8080"}}, Selector: hello},
+			{Namespace: "default", Name: "headless", Type: "ClusterIP"},
+		}, from),
+		Pods: Known(append(pods,
+			// What changes no verdict: a pod in the node's network, a finished one, one that waits, one of somebody else.
+			Pod{Namespace: "kube-system", Name: "host-networked", Node: "w1", IP: addr("192.168.56.11"), HostNetwork: true, Running: true, Ready: true},
+			Pod{Namespace: "kube-system", Name: "helm-install", Node: "cp1", IP: addr("10.42.9.9")},
+			Pod{Namespace: "demo", Name: "web-waiting", Labels: web},
+			Pod{Namespace: "foreign", Name: "web", Node: "w2", IP: addr("10.42.2.99"), Running: true, Ready: true, Labels: web},
+		), from),
+		Slices:      Known([]EndpointSlice{webSlice, helloSlice, {Namespace: "default", Service: "kubernetes", Ports: []int{6443}, Endpoints: []Endpoint{{Addr: addr("192.168.56.10"), Ready: true}}}}, from),
+		Deployments: Known([]Workload{{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2}}, from),
+		DaemonSets:  Known([]Workload{{Namespace: "labctl", Name: "labctl-probe", Desired: 3, Updated: 3, Available: 3}}, from),
+	}
+	return f
+}
+
+func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// inIPVS changes facts to those of a lab in IPVS mode, with these addresses on kube-ipvs0 of every node.
+func (f *Facts) inIPVS(addresses ...string) {
+	f.Lab.K3s.KubeProxyMode = config.ProxyIPVS
+	dummy := Link{Name: "kube-ipvs0"}
+	for _, a := range addresses {
+		dummy.Addresses = append(dummy.Addresses, prefix(a+"/32"))
+	}
+	for _, n := range f.Lab.Nodes {
+		facts := f.Nodes[n.Name]
+		facts.Links.Value = append(facts.Links.Value, dummy)
+		f.Nodes[n.Name] = facts
+	}
+}
+
+func (f *Facts) node(name string, change func(*NodeFacts)) {
+	n := f.Nodes[name]
+	change(&n)
+	f.Nodes[name] = n
+}
+
+// link changes one device of a node.
+func (f *Facts) link(node, device string, change func(*Link)) {
+	links := f.Nodes[node].Links.Value
+	change(&links[slices.IndexFunc(links, func(l Link) bool { return l.Name == device })])
+}
+
+// without removes a device of a node.
+func (f *Facts) without(node, device string) {
+	f.node(node, func(n *NodeFacts) {
+		n.Links.Value = slices.DeleteFunc(n.Links.Value, func(l Link) bool { return l.Name == device })
+	})
+}
+
+func (f *Facts) route(node string, r ...Route) {
+	f.node(node, func(n *NodeFacts) { n.Routes.Value = append(n.Routes.Value, r...) })
+}
+
+// reroute changes the route of a node to a destination.
+func (f *Facts) reroute(node, to string, change func(*Route)) {
+	routes := f.Nodes[node].Routes.Value
+	change(&routes[slices.IndexFunc(routes, func(r Route) bool { return r.To == prefix(to) })])
+}
+
+func (f *Facts) unroute(node, to string) {
+	f.node(node, func(n *NodeFacts) {
+		n.Routes.Value = slices.DeleteFunc(n.Routes.Value, func(r Route) bool { return r.To == prefix(to) })
+	})
+}
+
+func (f *Facts) clusterNode(name string, change func(*Node)) {
+	nodes := f.Cluster.Nodes.Value
+	change(&nodes[slices.IndexFunc(nodes, func(n Node) bool { return n.Name == name })])
+}
+
+func (f *Facts) changeService(name string, change func(*Service)) {
+	services := f.Cluster.Services.Value
+	change(&services[slices.IndexFunc(services, func(s Service) bool { return s.Name == name })])
+}
+
+func (f *Facts) noService(name string) {
+	f.Cluster.Services.Value = slices.DeleteFunc(f.Cluster.Services.Value, func(s Service) bool { return s.Name == name })
+}
+
+func (f *Facts) pod(name string, change func(*Pod)) {
+	pods := f.Cluster.Pods.Value
+	change(&pods[slices.IndexFunc(pods, func(p Pod) bool { return p.Name == name })])
+}
+
+func (f *Facts) slice(service string, change func(*EndpointSlice)) {
+	all := f.Cluster.Slices.Value
+	change(&all[slices.IndexFunc(all, func(s EndpointSlice) bool { return s.Service == service })])
+}
+
+// probe changes the first probe that was made at a place, in a pod or not, of a target.
+func (f *Facts) probe(where string, inPod bool, target string, change func(*Probe)) {
+	i := slices.IndexFunc(f.Probes, func(p Probe) bool {
+		return p.Where == where && (p.Pod != "") == inPod && p.Target.String() == target
+	})
+	change(&f.Probes[i])
+}
+
+func (f *Facts) noProbe(where string, inPod bool, target string) {
+	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool {
+		return p.Where == where && (p.Pod != "") == inPod && p.Target.String() == target
+	})
+}
+
+// unreached makes a node one that could not be asked, as collect tells it.
+func (f *Facts) unreached(name string) {
+	why := name + ": dial tcp 192.168.56.12:22: connect: no route to host"
+	f.Nodes[name] = NodeFacts{
+		Problem: why, Hostname: Missing[string](why, Source{}), Links: Missing[[]Link](why, Source{}), Routes: Missing[[]Route](why, Source{}),
+		VXLAN: Missing[VXLAN](why, Source{}), MachineID: Missing[string](why, Source{}), Subnet: Missing[Subnet](why, Source{}),
+	}
+	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Where == name })
+}

@@ -1,0 +1,87 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"strings"
+
+	"github.com/labctl/labctl/checks"
+)
+
+type junitSuites struct {
+	XMLName  xml.Name     `xml:"testsuites"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Suites   []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Skipped  int         `xml:"skipped,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string       `xml:"classname,attr"`
+	Name    string       `xml:"name,attr"`
+	Failure *junitDetail `xml:"failure"`
+	Error   *junitDetail `xml:"error"`
+	Skipped *junitDetail `xml:"skipped"`
+}
+
+type junitDetail struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",cdata"`
+}
+
+// JUnit renders the report as JUnit's XML, one suite for each area. Unknown is an error, not applicable is skipped.
+func JUnit(r checks.Report) ([]byte, error) {
+	out := junitSuites{Name: "labctl " + Printable(r.Lab)}
+	if r.Simulated {
+		out.Name += " SIMULATED"
+	}
+	for _, v := range r.Verdicts {
+		if len(out.Suites) == 0 || out.Suites[len(out.Suites)-1].Name != v.Area {
+			out.Suites = append(out.Suites, junitSuite{Name: v.Area})
+		}
+		suite := &out.Suites[len(out.Suites)-1]
+		c := junitCase{Class: "labctl." + strings.ReplaceAll(v.Area, " ", "-"), Name: v.ID + ": " + v.Title}
+		suite.Tests++
+		out.Tests++
+		switch v.Status {
+		case checks.Pass:
+		case checks.Fail:
+			c.Failure = junitDetails(v)
+			suite.Failures++
+			out.Failures++
+		case checks.NotApplicable:
+			c.Skipped = &junitDetail{Message: oneLine(v.Actual)}
+			suite.Skipped++
+		default:
+			c.Error = junitDetails(v)
+			suite.Errors++
+			out.Errors++
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	body, err := xml.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(append([]byte(xml.Header), body...), '\n'), nil
+}
+
+func junitDetails(v checks.Verdict) *junitDetail {
+	var b bytes.Buffer
+	b.WriteByte('\n')
+	detail(&b, v)
+	return &junitDetail{Message: oneLine(v.Actual), Text: b.String()}
+}
+
+// oneLine joins a value's lines.
+func oneLine(s string) string { return Printable(strings.ReplaceAll(s, "\n", "; ")) }
