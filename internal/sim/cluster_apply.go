@@ -1,0 +1,499 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/labctl/labctl/internal/yaml"
+)
+
+// document is one object of a manifest.
+type document struct {
+	kind      kind
+	namespace string
+	name      string
+	body      map[string]any
+	text      string // as kubectl keeps it in the annotation last-applied-configuration
+}
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// documents reads the manifest that -f names.
+func (p *process) documents(r *request) ([]document, string, error) {
+	name := r.flags["f"] + r.flags["filename"]
+	data, err := p.manifest(name)
+	if err != nil {
+		return nil, "", fmt.Errorf("error: the path %q does not exist", name)
+	}
+	source := name
+	if name == "-" {
+		source = "STDIN"
+	}
+	var all []document
+	for _, text := range strings.Split("\n"+string(data), "\n---") {
+		var raw any
+		if err := yaml.Unmarshal([]byte(text), &raw); err != nil {
+			return nil, source, fmt.Errorf("error: error parsing %s: error converting YAML to JSON: %v", source, err)
+		}
+		if raw == nil {
+			continue
+		}
+		encoded, err := json.Marshal(raw)
+		if err != nil {
+			return nil, source, fmt.Errorf("error: error parsing %s: %v", source, err)
+		}
+		d := document{body: map[string]any{}}
+		if err := json.Unmarshal(encoded, &d.body); err != nil {
+			return nil, source, fmt.Errorf("error: error parsing %s: %v", source, err)
+		}
+		kindName, _ := d.body["kind"].(string)
+		api, _ := d.body["apiVersion"].(string)
+		d.name, _ = dig(d.body, "metadata", "name").(string)
+		if kindName == "" {
+			return nil, source, fmt.Errorf("error: unable to decode %q: Object 'Kind' is missing", source)
+		}
+		at := slices.IndexFunc(kinds(), func(k kind) bool { return k.Name == kindName && k.API == api })
+		if at < 0 {
+			return nil, source, fmt.Errorf("error: resource mapping not found for name: %q namespace: \"\" from %q: no matches for kind %q in version %q\nensure CRDs are installed first", d.name, source, kindName, api)
+		}
+		if d.name == "" {
+			return nil, source, fmt.Errorf("error: error when retrieving current configuration of %q: resource name may not be empty", source)
+		}
+		d.kind = kinds()[at]
+		if d.kind.Namespaced {
+			if d.namespace, _ = dig(d.body, "metadata", "namespace").(string); d.namespace == "" {
+				d.namespace = r.namespace
+			}
+			set(d.body, d.namespace, "metadata", "namespace")
+		}
+		if dig(d.body, "metadata", "annotations") == nil {
+			set(d.body, map[string]any{}, "metadata", "annotations")
+		}
+		compact, err := json.Marshal(d.body)
+		if err != nil {
+			return nil, source, err
+		}
+		d.text = string(compact) + "\n"
+		set(d.body, d.text, "metadata", "annotations", lastApplied)
+		all = append(all, d)
+	}
+	if len(all) == 0 {
+		return nil, source, errors.New("error: no objects passed to apply")
+	}
+	return all, source, nil
+}
+
+// set puts a value into nested maps, making them.
+func set(m map[string]any, v any, keys ...string) {
+	for _, k := range keys[:len(keys)-1] {
+		next, ok := m[k].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			m[k] = next
+		}
+		m = next
+	}
+	m[keys[len(keys)-1]] = v
+}
+
+func (p *process) kubectlApply(c *cluster, r *request) int {
+	docs, source, err := p.documents(r)
+	if err != nil {
+		return p.errorf("%v", err)
+	}
+	status := 0
+	for _, d := range docs {
+		what := ""
+		err := c.change(func(st *clusterState) error {
+			what, err = c.applyOne(st, d, source)
+			return err
+		})
+		if err != nil {
+			status = p.errorf("%v", err)
+			continue
+		}
+		p.printf("%s %s\n", d.kind.qualified(d.name), what)
+	}
+	return status
+}
+
+// applyOne creates or changes one object.
+func (c *cluster) applyOne(st *clusterState, d document, source string) (string, error) {
+	if d.kind.Namespaced && st.object("Namespace", "", d.namespace) == nil {
+		return "", fmt.Errorf("Error from server (NotFound): error when creating %q: namespaces %q not found", source, d.namespace)
+	}
+	have := st.object(d.kind.Name, d.namespace, d.name)
+	if have != nil && dig(have.Body, "metadata", "annotations", lastApplied) == d.text {
+		return "unchanged", nil
+	}
+	body, err := c.admit(st, d, have)
+	if err != nil {
+		return "", err
+	}
+	if have == nil {
+		c.put(st, &object{Kind: d.kind.Name, Namespace: d.namespace, Name: d.name, Body: body})
+		return "created", nil
+	}
+	have.Body, have.Version, have.Generation = body, st.next(), have.Generation+1
+	return "configured", nil
+}
+
+// admit validates an object and fills in what the API server chooses.
+func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]any, error) {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf("The %s %q is invalid: %s", d.kind.Name, d.name, fmt.Sprintf(format, args...))
+	}
+	body := maps.Clone(d.body)
+	switch d.kind.Name {
+	case "Node", "Pod", "EndpointSlice", "Endpoints":
+		return nil, fmt.Errorf("error: the SIMULATED API server does not take a %s", d.kind.Name)
+	case "Deployment", "DaemonSet":
+		labels := stringMap(dig(body, "spec", "template", "metadata", "labels"))
+		selector := dig(body, "spec", "selector", "matchLabels")
+		if len(stringMap(selector)) == 0 {
+			return nil, invalid("spec.selector: Required value")
+		}
+		if !selects(selector, labels) {
+			return nil, invalid("spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`")
+		}
+		list, _ := dig(body, "spec", "template", "spec", "containers").([]any)
+		if len(list) == 0 {
+			return nil, invalid("spec.template.spec.containers: Required value")
+		}
+		for n, ctr := range list {
+			if image, _ := dig(ctr, "image").(string); image == "" {
+				return nil, invalid("spec.template.spec.containers[%d].image: Required value", n)
+			}
+		}
+	case "Service":
+		spec := maps.Clone(mapOf(body["spec"]))
+		body["spec"] = spec
+		name := d.namespace + "/" + d.name
+		if ip, _ := spec["clusterIP"].(string); ip == "" {
+			if have != nil {
+				spec["clusterIP"] = dig(have.Body, "spec", "clusterIP")
+			} else {
+				spec["clusterIP"] = st.freeServiceIP(name)
+			}
+		}
+		typ, _ := spec["type"].(string)
+		ports, _ := spec["ports"].([]any)
+		if len(ports) == 0 {
+			return nil, invalid("spec.ports: Required value")
+		}
+		for n, raw := range ports {
+			m, ok := raw.(map[string]any)
+			if !ok {
+				return nil, invalid("spec.ports[%d]: Invalid value", n)
+			}
+			m = maps.Clone(m)
+			ports[n] = m
+			if m["protocol"] == nil {
+				m["protocol"] = "TCP"
+			}
+			if m["targetPort"] == nil {
+				m["targetPort"] = m["port"]
+			}
+			if typ != "NodePort" && typ != "LoadBalancer" {
+				continue
+			}
+			wanted := number(m["nodePort"])
+			if user := st.nodePortUser(wanted); wanted != 0 && user != nil && user != have {
+				return nil, invalid("spec.ports[%d].nodePort: Invalid value: %d: provided port is already allocated", n, wanted)
+			}
+			if wanted != 0 && (wanted < 30000 || wanted > 32767) {
+				return nil, invalid("spec.ports[%d].nodePort: Invalid value: %d: provided port is not in the valid range. The range of valid ports is 30000-32767", n, wanted)
+			}
+			if wanted == 0 {
+				m["nodePort"] = float64(st.freeNodePort(name + fmt.Sprint(n)))
+			}
+		}
+	}
+	return body, nil
+}
+
+func (p *process) kubectlCreate(c *cluster, r *request) int {
+	if is(r.flags, "f", "filename") {
+		docs, source, err := p.documents(r)
+		if err != nil {
+			return p.errorf("%v", err)
+		}
+		status := 0
+		for _, d := range docs {
+			err := c.change(func(st *clusterState) error {
+				if st.object(d.kind.Name, d.namespace, d.name) != nil {
+					return fmt.Errorf("Error from server (AlreadyExists): error when creating %q: %s %q already exists", source, d.kind.plural(), d.name)
+				}
+				_, err := c.applyOne(st, d, source)
+				return err
+			})
+			if err != nil {
+				status = p.errorf("%v", err)
+				continue
+			}
+			p.printf("%s created\n", d.kind.qualified(d.name))
+		}
+		return status
+	}
+	if len(r.words) != 2 || r.words[0] != "namespace" && r.words[0] != "ns" {
+		return p.errorf("error: the SIMULATED kubectl does not know create %s", strings.Join(r.words, " "))
+	}
+	name := r.words[1]
+	if err := c.change(func(st *clusterState) error {
+		if st.object("Namespace", "", name) != nil {
+			return fmt.Errorf("Error from server (AlreadyExists): namespaces %q already exists", name)
+		}
+		c.put(st, &object{Kind: "Namespace", Name: name, Body: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{}}})
+		return nil
+	}); err != nil {
+		return p.errorf("%v", err)
+	}
+	p.printf("namespace/%s created\n", name)
+	return 0
+}
+
+func (p *process) kubectlDelete(c *cluster, r *request) int {
+	ignore := r.flags["ignore-not-found"] == "true"
+	type target struct {
+		kind            kind
+		namespace, name string
+	}
+	var targets []target
+	if is(r.flags, "f", "filename") {
+		docs, _, err := p.documents(r)
+		if err != nil {
+			return p.errorf("%v", err)
+		}
+		for _, d := range docs {
+			targets = append(targets, target{d.kind, d.namespace, d.name})
+		}
+	} else {
+		if len(r.words) == 1 && !strings.Contains(r.words[0], "/") && r.selector == "" && !is(r.flags, "all") {
+			return p.errorf("error: resource(s) were provided, but no name was specified")
+		}
+		groups, _, err := c.selected(r)
+		if err != nil {
+			return p.errorf("%v", err)
+		}
+		for _, i := range slices.Concat(groups...) {
+			targets = append(targets, target{i.kind, i.namespace, i.name})
+		}
+	}
+	status := 0
+	for _, t := range targets {
+		found := false
+		if err := c.change(func(st *clusterState) error {
+			found = c.deleteOne(st, t.kind, t.namespace, t.name)
+			return nil
+		}); err != nil {
+			return p.errorf("error: %v", err)
+		}
+		switch {
+		case found:
+			where := ""
+			if t.kind.Namespaced {
+				where = " from " + t.namespace + " namespace"
+			}
+			p.printf("%s \"%s\" deleted%s\n", strings.TrimSuffix(t.kind.qualified(""), "/"), t.name, where)
+		case !ignore:
+			status = p.errorf("Error from server (NotFound): %s %q not found", t.kind.plural(), t.name)
+		}
+	}
+	return status
+}
+
+// deleteOne removes an object with all that belongs to it.
+func (c *cluster) deleteOne(st *clusterState, k kind, namespace, name string) bool {
+	before := len(st.Nodes) + len(st.Pods) + len(st.Objects)
+	switch k.Name {
+	case "Node":
+		if n := st.node(name); n != nil {
+			if st.Deleted == nil {
+				st.Deleted = map[string]serviceAt{}
+			}
+			st.Deleted[name] = n.serviceAt
+			st.Nodes = slices.DeleteFunc(st.Nodes, func(o *nodeRecord) bool { return o == n })
+		}
+	case "Pod":
+		st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool { return p.Namespace == namespace && p.Name == name })
+	case "Namespace":
+		st.Objects = slices.DeleteFunc(st.Objects, func(o *object) bool { return o.Namespace == name || o.Kind == "Namespace" && o.Name == name })
+	default:
+		st.Objects = slices.DeleteFunc(st.Objects, func(o *object) bool { return o.Kind == k.Name && o.Namespace == namespace && o.Name == name })
+	}
+	st.next()
+	return len(st.Nodes)+len(st.Pods)+len(st.Objects) < before
+}
+
+// edit changes the object that the words name.
+func (p *process) edit(c *cluster, r *request, done string, change func(st *clusterState, o *object) error) int {
+	groups, _, err := c.selected(r)
+	if err != nil {
+		return p.errorf("%v", err)
+	}
+	for _, i := range slices.Concat(groups...) {
+		if err := c.change(func(st *clusterState) error {
+			o := st.object(i.kind.Name, i.namespace, i.name)
+			if o == nil {
+				return fmt.Errorf("error: the SIMULATED kubectl does not change a %s", i.kind.Name)
+			}
+			o.Version, o.Generation = st.next(), o.Generation+1
+			return change(st, o)
+		}); err != nil {
+			return p.errorf("%v", err)
+		}
+		p.printf("%s %s\n", i.kind.qualified(i.name), done)
+	}
+	return 0
+}
+
+func (p *process) kubectlScale(c *cluster, r *request) int {
+	n := -1
+	if _, err := fmt.Sscan(r.flags["replicas"], &n); err != nil || n < 0 {
+		return p.errorf("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
+	}
+	return p.edit(c, r, "scaled", func(_ *clusterState, o *object) error {
+		if o.Kind != "Deployment" {
+			return fmt.Errorf("Error from server (NotFound): the server could not find the requested resource")
+		}
+		set(o.Body, float64(n), "spec", "replicas")
+		return nil
+	})
+}
+
+func (p *process) kubectlPatch(c *cluster, r *request) int {
+	var patch map[string]any
+	text := r.flags["p"] + r.flags["patch"]
+	if err := yaml.Unmarshal([]byte(text), &patch); err != nil || patch == nil {
+		return p.errorf("error: unable to parse %q", text)
+	}
+	encoded, err := json.Marshal(patch)
+	if err == nil {
+		patch = nil
+		err = json.Unmarshal(encoded, &patch)
+	}
+	if t := r.flags["type"]; err != nil || t != "" && t != "merge" && t != "strategic" {
+		return p.errorf("error: the SIMULATED kubectl does not know --type=%s", t)
+	}
+	return p.edit(c, r, "patched", func(st *clusterState, o *object) error {
+		k, _ := kindNamed(o.Kind)
+		o.Body = mapOf(merged(o.Body, patch))
+		body, err := c.admit(st, document{kind: k, namespace: o.Namespace, name: o.Name, body: o.Body}, o)
+		if err == nil {
+			o.Body = body
+		}
+		return err
+	})
+}
+
+// merged lays a JSON merge patch (RFC 7386) over a value; a list of ports is merged by port, as a strategic patch does.
+func merged(v, patch any) any {
+	p, ok := patch.(map[string]any)
+	if !ok {
+		have, isList := v.([]any)
+		add, both := patch.([]any)
+		if isList && both && len(add) > 0 && dig(add[0], "port") != nil {
+			out := slices.Clone(have)
+			for _, a := range add {
+				at := slices.IndexFunc(out, func(h any) bool { return dig(h, "port") == dig(a, "port") })
+				if at >= 0 {
+					out[at] = merged(out[at], a)
+				} else {
+					out = append(out, a)
+				}
+			}
+			return out
+		}
+		return patch
+	}
+	out := maps.Clone(mapOf(v))
+	for k, x := range p {
+		if x == nil {
+			delete(out, k)
+		} else {
+			out[k] = merged(out[k], x)
+		}
+	}
+	return out
+}
+
+func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {
+	var changes []string
+	r.words = slices.DeleteFunc(r.words, func(w string) bool {
+		change := strings.Contains(w, "=") || strings.HasSuffix(w, "-")
+		if change {
+			changes = append(changes, w)
+		}
+		return change
+	})
+	groups, _, err := c.selected(r)
+	if err != nil {
+		return p.errorf("%v", err)
+	}
+	field := map[string]string{"label": "labels", "annotate": "annotations"}[verb]
+	for _, i := range slices.Concat(groups...) {
+		if err := c.change(func(st *clusterState) error {
+			apply := func(put func(k, v string), remove func(k string)) {
+				for _, ch := range changes {
+					if k, v, ok := strings.Cut(ch, "="); ok {
+						put(k, v)
+					} else {
+						remove(strings.TrimSuffix(ch, "-"))
+					}
+				}
+			}
+			if i.kind.Name == "Node" {
+				n := st.node(i.name)
+				m := n.Labels
+				if verb == "annotate" {
+					m = n.Annotations
+				}
+				apply(func(k, v string) { m[k] = v }, func(k string) { delete(m, k) })
+				n.Version = st.next()
+				return nil
+			}
+			if i.kind.Name == "Pod" && verb == "label" {
+				for _, q := range st.Pods {
+					if q.Namespace == i.namespace && q.Name == i.name {
+						apply(func(k, v string) { q.Labels[k] = v }, func(k string) { delete(q.Labels, k) })
+					}
+				}
+				return nil
+			}
+			o := st.object(i.kind.Name, i.namespace, i.name)
+			if o == nil {
+				return fmt.Errorf("error: the SIMULATED kubectl does not %s a %s", verb, i.kind.Name)
+			}
+			apply(func(k, v string) { set(o.Body, v, "metadata", field, k) }, func(k string) { delete(mapOf(dig(o.Body, "metadata", field)), k) })
+			o.Version = st.next()
+			return nil
+		}); err != nil {
+			return p.errorf("%v", err)
+		}
+		p.printf("%s %s\n", i.kind.qualified(i.name), map[string]string{"label": "labeled", "annotate": "annotated"}[verb])
+	}
+	return 0
+}
+
+func (p *process) kubectlCordon(c *cluster, r *request, on bool) int {
+	word := map[bool]string{true: "cordoned", false: "uncordoned"}[on]
+	for _, name := range r.words {
+		name = strings.TrimPrefix(name, "node/")
+		if err := c.change(func(st *clusterState) error {
+			n := st.node(name)
+			if n == nil {
+				return fmt.Errorf("Error from server (NotFound): nodes %q not found", name)
+			}
+			n.Cordoned, n.Version = on, st.next()
+			return nil
+		}); err != nil {
+			return p.errorf("%v", err)
+		}
+		p.printf("node/%s %s\n", name, word)
+	}
+	return 0
+}

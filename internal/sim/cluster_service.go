@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// servicePort is one port of a service.
+type servicePort struct {
+	Name     string
+	Protocol string
+	Port     int
+	Target   any // number or name of a container's port
+	NodePort int
+}
+
+func servicePorts(o *object) []servicePort {
+	if o.Kind != "Service" {
+		return nil
+	}
+	var all []servicePort
+	list, _ := dig(o.Body, "spec", "ports").([]any)
+	for _, p := range list {
+		m, ok := p.(map[string]any)
+		if !ok {
+			continue
+		}
+		sp := servicePort{Protocol: "TCP", Target: m["targetPort"]}
+		sp.Name, _ = m["name"].(string)
+		if s, ok := m["protocol"].(string); ok {
+			sp.Protocol = s
+		}
+		sp.Port, sp.NodePort = number(m["port"]), number(m["nodePort"])
+		if sp.Target == nil {
+			sp.Target = m["port"]
+		}
+		all = append(all, sp)
+	}
+	return all
+}
+
+func number(v any) int {
+	n, _ := v.(float64)
+	return int(n)
+}
+
+// endpoint is where a service leads to.
+type endpoint struct {
+	Addr  netip.Addr
+	Port  int
+	Pod   *podRecord // nil: not a pod, the API server
+	Ready bool
+}
+
+// endpoints are a port's endpoints, ready or not, by address.
+func (c *cluster) endpoints(o *object, p servicePort) []endpoint {
+	if o.Namespace == "default" && o.Name == "kubernetes" {
+		for _, n := range c.state.Nodes {
+			if n.Settings.Role == "server" {
+				return []endpoint{{Addr: n.InternalIP, Port: 6443, Ready: true}}
+			}
+		}
+		return nil
+	}
+	selector, ok := dig(o.Body, "spec", "selector").(map[string]any)
+	if !ok || len(selector) == 0 {
+		return nil
+	}
+	var all []endpoint
+	for _, pod := range c.state.Pods {
+		if pod.Namespace != o.Namespace || !pod.IP.IsValid() || pod.Completed || !selects(selector, pod.Labels) {
+			continue
+		}
+		if at, ok := c.podStart(pod); !ok || c.now.Before(at) {
+			continue // it has no address yet
+		}
+		target := number(p.Target)
+		if name, ok := p.Target.(string); ok {
+			target = pod.namedPort(name)
+		}
+		if target != 0 {
+			all = append(all, endpoint{pod.IP, target, pod, c.podReady(pod)})
+		}
+	}
+	slices.SortFunc(all, func(a, b endpoint) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Port, b.Port)) })
+	return all
+}
+
+func (p *podRecord) namedPort(name string) int {
+	for _, c := range p.containers() {
+		list, _ := c["ports"].([]any)
+		for _, port := range list {
+			if dig(port, "name") == name {
+				return number(dig(port, "containerPort"))
+			}
+		}
+	}
+	return 0
+}
+
+// ingress are the addresses that ServiceLB publishes for a LoadBalancer service: those of the nodes that run a pod of its DaemonSet.
+func (c *cluster) ingress(o *object) []netip.Addr {
+	if dig(o.Body, "spec", "type") != "LoadBalancer" {
+		return nil
+	}
+	var all []netip.Addr
+	for _, p := range c.state.Pods {
+		if p.Labels["svccontroller.k3s.cattle.io/svcname"] == o.Name && p.Labels["svccontroller.k3s.cattle.io/svcnamespace"] == o.Namespace && c.podReady(p) {
+			all = append(all, c.state.node(p.Node).InternalIP)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+func (c *cluster) services() []*object {
+	var all []*object
+	for _, o := range c.state.Objects {
+		if o.Kind == "Service" {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func clusterIP(o *object) (netip.Addr, bool) {
+	s, _ := dig(o.Body, "spec", "clusterIP").(string)
+	a, err := netip.ParseAddr(s)
+	return a, err == nil
+}
+
+// ipvsAddresses are what kube-proxy binds to kube-ipvs0: the services' addresses, and those that load balancers publish.
+func (c *cluster) ipvsAddresses() []netip.Addr {
+	var all []netip.Addr
+	for _, o := range c.services() {
+		if a, ok := clusterIP(o); ok {
+			all = append(all, a)
+		}
+		all = append(all, c.ingress(o)...)
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}

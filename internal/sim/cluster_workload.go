@@ -1,0 +1,501 @@
+package sim
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// podRecord is a pod. Whether it is ready follows from its node and the time.
+type podRecord struct {
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	UID       string            `json:"uid"`
+	Version   int64             `json:"version"`
+	Created   time.Time         `json:"created"`
+	Owner     owner             `json:"owner"`
+	Hash      string            `json:"hash"` // of the template it was made from
+	Labels    map[string]string `json:"labels"`
+	Spec      map[string]any    `json:"spec"`
+	Node      string            `json:"node,omitempty"` // empty: not scheduled
+	IP        netip.Addr        `json:"ip,omitzero"`
+	Scheduled time.Time         `json:"scheduled,omitzero"`
+	Completed bool              `json:"completed,omitempty"`
+	Problem   string            `json:"problem,omitempty"` // why it is not scheduled
+}
+
+// owner is the object of the cluster that keeps a pod alive.
+type owner struct {
+	Kind string `json:"kind"` // Deployment, DaemonSet or Job; a pod of a Deployment names a ReplicaSet instead
+	Name string `json:"name"`
+	UID  string `json:"uid"`
+}
+
+// control does what the controllers and the scheduler do until nothing is left to do.
+func (c *cluster) control(st *clusterState) {
+	st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool {
+		if p.Owner.Kind == "Job" {
+			return false
+		}
+		o := st.object(p.Owner.Kind, p.Namespace, p.Owner.Name)
+		return o == nil || o.UID != p.Owner.UID || p.Node != "" && st.node(p.Node) == nil
+	})
+	c.serviceLB(st)
+	for _, o := range st.Objects {
+		switch o.Kind {
+		case "Deployment":
+			c.controlDeployment(st, o)
+		case "DaemonSet":
+			c.controlDaemonSet(st, o)
+		}
+	}
+	for _, p := range st.Pods {
+		if p.Node == "" {
+			c.schedule(st, p)
+		}
+	}
+}
+
+func (st *clusterState) podsOf(o *object) []*podRecord {
+	var all []*podRecord
+	for _, p := range st.Pods {
+		if p.Namespace == o.Namespace && p.Owner.UID == o.UID {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// templateHash names a pod template as Kubernetes does in a ReplicaSet's name.
+func templateHash(o *object) string {
+	data, _ := json.Marshal(dig(o.Body, "spec", "template")) // it came from JSON
+	return wordOf(10, o.UID, string(data))
+}
+
+func (c *cluster) controlDeployment(st *clusterState, o *object) {
+	want := replicas(o)
+	hash := templateHash(o)
+	have := 0
+	st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool {
+		if p.Owner.UID != o.UID {
+			return false
+		}
+		if p.Hash == hash && have < want {
+			have++
+			return false
+		}
+		return true
+	})
+	for ; have < want; have++ {
+		p := c.newPod(st, o, hash)
+		p.Name = o.Name + "-" + hash + "-" + wordOf(5, p.UID)
+		p.Labels["pod-template-hash"] = hash
+	}
+}
+
+func replicas(o *object) int {
+	if n, ok := dig(o.Body, "spec", "replicas").(float64); ok {
+		return int(n)
+	}
+	return 1
+}
+
+func (c *cluster) controlDaemonSet(st *clusterState, o *object) {
+	hash := templateHash(o)
+	on := map[string]bool{}
+	st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool {
+		if p.Owner.UID != o.UID {
+			return false
+		}
+		keep := p.Hash == hash && !on[p.Node]
+		on[p.Node] = on[p.Node] || keep
+		return !keep
+	})
+	for _, n := range st.Nodes {
+		if !on[n.Name] && selects(dig(o.Body, "spec", "template", "spec", "nodeSelector"), n.Labels) {
+			p := c.newPod(st, o, hash)
+			p.Name = o.Name + "-" + wordOf(5, p.UID)
+			p.Labels["controller-revision-hash"] = hash
+			p.Labels["pod-template-generation"] = fmt.Sprint(o.Generation)
+			c.bind(st, p, n)
+		}
+	}
+}
+
+func (c *cluster) newPod(st *clusterState, o *object, hash string) *podRecord {
+	p := &podRecord{Namespace: o.Namespace, Created: c.now, Hash: hash, Version: st.next(), Owner: owner{o.Kind, o.Name, o.UID}}
+	p.UID = st.uid("pod", o.Namespace, o.Name)
+	p.Spec, _ = dig(o.Body, "spec", "template", "spec").(map[string]any)
+	p.Labels = stringMap(dig(o.Body, "spec", "template", "metadata", "labels"))
+	st.Pods = append(st.Pods, p)
+	return p
+}
+
+// schedule puts a pod on the ready node that has the fewest pods of its kind, then the fewest pods, then comes first. So
+// pods spread over the nodes, as topologySpreadConstraints ask and as the scheduler does by default.
+func (c *cluster) schedule(st *clusterState, p *podRecord) {
+	type load struct{ own, all int }
+	loads := map[string]load{}
+	for _, other := range st.Pods {
+		l := loads[other.Node]
+		l.all++
+		if other.Owner.UID == p.Owner.UID {
+			l.own++
+		}
+		loads[other.Node] = l
+	}
+	var best *nodeRecord
+	reasons := map[string]int{}
+	for _, n := range st.Nodes {
+		switch {
+		case !c.nodeReady(n):
+			reasons["node(s) had untolerated taint {node.kubernetes.io/unreachable: }"]++
+		case n.Cordoned:
+			reasons["node(s) were unschedulable"]++
+		case !selects(p.Spec["nodeSelector"], n.Labels):
+			reasons["node(s) didn't match Pod's node affinity/selector"]++
+		default:
+			if best == nil || cmp.Or(cmp.Compare(loads[n.Name].own, loads[best.Name].own), cmp.Compare(loads[n.Name].all, loads[best.Name].all)) < 0 {
+				best = n
+			}
+		}
+	}
+	if best == nil {
+		var words []string
+		for _, why := range sortedKeys(reasons) {
+			words = append(words, fmt.Sprintf("%d %s", reasons[why], why))
+		}
+		p.Problem = fmt.Sprintf("0/%d nodes are available: %s.", len(st.Nodes), strings.Join(words, ", "))
+		return
+	}
+	c.bind(st, p, best)
+}
+
+// bind gives a pod its node and the next address of the node's subnet.
+func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
+	p.Node, p.Problem, p.Scheduled, p.Version = n.Name, "", c.now, st.next()
+	if hostNetwork, _ := p.Spec["hostNetwork"].(bool); hostNetwork {
+		p.IP = n.InternalIP
+		return
+	}
+	subnet := n.subnet(st)
+	used := map[netip.Addr]bool{}
+	for _, other := range st.Pods {
+		used[other.IP] = true
+	}
+	for range 253 {
+		a := subnet.Addr().As4()
+		a[3] = byte(n.NextIP)
+		if n.NextIP++; n.NextIP > 254 {
+			n.NextIP = 2
+		}
+		if p.IP = netip.AddrFrom4(a); !used[p.IP] {
+			return
+		}
+	}
+}
+
+// podStart is when a pod's containers run, if its node does.
+func (c *cluster) podStart(p *podRecord) (time.Time, bool) {
+	n := c.state.node(p.Node)
+	if n == nil {
+		return time.Time{}, false
+	}
+	from := p.Scheduled
+	if n.Ready.After(from) && n.Boot.After(p.Scheduled) { // the machine was restarted since
+		from = n.Ready
+	}
+	return from.Add(c.w.options.PodStart), true
+}
+
+// podRuns reports whether a pod's processes run and answer: also while the node's k3s is stopped.
+func (c *cluster) podRuns(p *podRecord) bool {
+	at, ok := c.podStart(p)
+	if !ok || p.Completed || c.now.Before(at) || imageProblem(p) != "" {
+		return false
+	}
+	n := c.state.node(p.Node)
+	g := c.up[n.Disk]
+	return g != nil && g.state.Boot.Equal(n.Boot)
+}
+
+// podReady reports whether the API says that a pod is ready.
+func (c *cluster) podReady(p *podRecord) bool {
+	return c.podRuns(p) && c.nodeReady(c.state.node(p.Node))
+}
+
+// podsOn are the pods with an address of a node's subnet that run on it.
+func (c *cluster) podsOn(node string) []*podRecord {
+	var all []*podRecord
+	n := c.state.node(node)
+	for _, p := range c.state.Pods {
+		if p.Node == node && p.IP.IsValid() && n.subnet(c.state).Contains(p.IP) && c.podRuns(p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (p *podRecord) containers() []map[string]any {
+	var all []map[string]any
+	list, _ := p.Spec["containers"].([]any)
+	for _, c := range list {
+		if m, ok := c.(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// imageOf is what kind of program a container runs.
+func imageOf(container map[string]any) (repository, tag string) {
+	ref, _ := container["image"].(string)
+	ref, _, _ = strings.Cut(ref, "@")
+	repository, tag = ref, "latest"
+	if i := strings.LastIndex(ref, ":"); i > strings.LastIndex(ref, "/") {
+		repository, tag = ref[:i], ref[i+1:]
+	}
+	repository = strings.TrimPrefix(repository, "docker.io/")
+	return strings.TrimPrefix(repository, "library/"), tag
+}
+
+// imageProblem is why a pod's image cannot be pulled from the simulated registry; empty if it can.
+func imageProblem(p *podRecord) string {
+	known := map[string]string{
+		"nginx":          `^(latest|alpine|stable|mainline|1\.\d+(\.\d+)?)(-alpine(-slim)?)?$`,
+		"traefik/whoami": `^(latest|v1\.\d+(\.\d+)?)$`,
+		"busybox":        `^(latest|1\.\d+(\.\d+)?)$`,
+	}
+	for _, c := range p.containers() {
+		repository, tag := imageOf(c)
+		pattern := known[repository]
+		if strings.HasPrefix(repository, "rancher/") {
+			pattern = `.`
+		}
+		if pattern == "" {
+			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", fullImage(c), fullImage(c))
+		}
+		if ok, err := regexp.MatchString(pattern, tag); err != nil || !ok {
+			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: %s: not found", fullImage(c), fullImage(c), fullImage(c))
+		}
+	}
+	return ""
+}
+
+func fullImage(container map[string]any) string {
+	repository, tag := imageOf(container)
+	if !strings.Contains(repository, "/") {
+		repository = "library/" + repository
+	}
+	return "docker.io/" + repository + ":" + tag
+}
+
+// system makes what k3s itself brings, and takes away what its settings disable.
+func (c *cluster) system(st *clusterState) {
+	for _, ns := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
+		if st.object("Namespace", "", ns) == nil {
+			c.put(st, &object{Kind: "Namespace", Name: ns, Body: map[string]any{"apiVersion": "v1", "kind": "Namespace",
+				"metadata": map[string]any{"labels": map[string]any{"kubernetes.io/metadata.name": ns}}, "spec": map[string]any{"finalizers": []any{"kubernetes"}}}})
+		}
+	}
+	if st.object("Service", "default", "kubernetes") == nil {
+		c.put(st, &object{Kind: "Service", Namespace: "default", Name: "kubernetes", Body: service(st.Settings.serviceIP(1), "ClusterIP", nil,
+			map[string]any{"component": "apiserver", "provider": "kubernetes"}, port("https", "TCP", 443, 6443, 0))})
+	}
+	for _, a := range addons() {
+		disabled := slices.Contains(st.Settings.Disable, a.name)
+		for _, o := range a.objects(st) {
+			have := st.object(o.Kind, "kube-system", o.Name)
+			switch {
+			case disabled && have != nil:
+				st.Objects = slices.DeleteFunc(st.Objects, func(x *object) bool { return x == have })
+			case !disabled && have == nil:
+				o.Namespace = "kube-system"
+				c.put(st, o)
+			}
+		}
+	}
+	// Traefik comes as a Helm chart, which two jobs install.
+	for _, job := range []string{"helm-install-traefik-crd", "helm-install-traefik"} {
+		there := slices.ContainsFunc(st.Pods, func(p *podRecord) bool { return p.Owner.Name == job })
+		if there || slices.Contains(st.Settings.Disable, "traefik") || len(st.Nodes) == 0 {
+			continue
+		}
+		st.Pods = append(st.Pods, &podRecord{Name: job + "-" + wordOf(5, job, st.Created.String()), Namespace: "kube-system", UID: st.uid(job), Version: st.next(),
+			Created: c.now, Scheduled: c.now, Node: st.Nodes[0].Name, Completed: true, Owner: owner{"Job", job, st.uid("job", job)},
+			Labels: map[string]string{"job-name": job, "helmcharts.helm.cattle.io/chart": strings.TrimPrefix(job, "helm-install-")},
+			Spec:   map[string]any{"containers": []any{map[string]any{"name": "helm", "image": "rancher/klipper-helm:v0.9.10-build20251111"}}}})
+	}
+}
+
+// serviceIP is the nth address of the services' network.
+func (s *k3sSettings) serviceIP(n uint32) string {
+	a := s.ServiceCIDR.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+n)
+	return netip.AddrFrom4(a).String()
+}
+
+// addon is one of k3s's own workloads, by the name that `disable` knows it by.
+type addon struct {
+	name    string
+	objects func(*clusterState) []*object
+}
+
+func addons() []addon {
+	labels := func(key, value string) map[string]any { return map[string]any{key: value} }
+	return []addon{
+		{"coredns", func(st *clusterState) []*object {
+			l := labels("k8s-app", "kube-dns")
+			return []*object{
+				{Kind: "Deployment", Name: "coredns", Body: deployment(l, "coredns", "rancher/mirrored-coredns-coredns:1.13.1")},
+				{Kind: "Service", Name: "kube-dns", Body: service(st.Settings.serviceIP(10), "ClusterIP", l,
+					map[string]any{"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
+					port("dns", "UDP", 53, 53, 0), port("dns-tcp", "TCP", 53, 53, 0), port("metrics", "TCP", 9153, 9153, 0))},
+			}
+		}},
+		{"local-storage", func(st *clusterState) []*object {
+			return []*object{{Kind: "Deployment", Name: "local-path-provisioner",
+				Body: deployment(labels("app", "local-path-provisioner"), "local-path-provisioner", "rancher/local-path-provisioner:v0.0.32")}}
+		}},
+		{"metrics-server", func(st *clusterState) []*object {
+			l := labels("k8s-app", "metrics-server")
+			return []*object{
+				{Kind: "Deployment", Name: "metrics-server", Body: deployment(l, "metrics-server", "rancher/mirrored-metrics-server:v0.8.0")},
+				{Kind: "Service", Name: "metrics-server", Body: service(st.freeServiceIP("kube-system/metrics-server"), "ClusterIP", l, l, port("https", "TCP", 443, 10250, 0))},
+			}
+		}},
+		{"traefik", func(st *clusterState) []*object {
+			l := map[string]any{"app.kubernetes.io/instance": "traefik-kube-system", "app.kubernetes.io/name": "traefik"}
+			return []*object{
+				{Kind: "Deployment", Name: "traefik", Body: deployment(l, "traefik", "rancher/mirrored-library-traefik:3.5.1")},
+				{Kind: "Service", Name: "traefik", Body: service(st.freeServiceIP("kube-system/traefik"), "LoadBalancer", l, l,
+					port("web", "TCP", 80, 8000, st.freeNodePort("traefik/web")), port("websecure", "TCP", 443, 8443, st.freeNodePort("traefik/websecure")))},
+			}
+		}},
+	}
+}
+
+func deployment(labels map[string]any, name, image string) map[string]any {
+	return map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"labels": labels}, "spec": map[string]any{
+		"replicas": 1.0, "selector": map[string]any{"matchLabels": labels},
+		"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": map[string]any{
+			"containers": []any{map[string]any{"name": name, "image": image}}}}}}
+}
+
+func service(ip, kind string, selector, labels map[string]any, ports ...any) map[string]any {
+	spec := map[string]any{"clusterIP": ip, "type": kind, "ports": ports}
+	if selector != nil {
+		spec["selector"] = selector
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"labels": labels}, "spec": spec}
+}
+
+func port(name, protocol string, number, target, nodePort int) map[string]any {
+	p := map[string]any{"name": name, "protocol": protocol, "port": float64(number), "targetPort": float64(target)}
+	if nodePort != 0 {
+		p["nodePort"] = float64(nodePort)
+	}
+	return p
+}
+
+// serviceLB keeps a DaemonSet for every LoadBalancer service, whose pods hold the service's ports on their nodes.
+func (c *cluster) serviceLB(st *clusterState) {
+	wanted := map[string]*object{}
+	if !slices.Contains(st.Settings.Disable, "servicelb") {
+		for _, o := range st.Objects {
+			if o.Kind == "Service" && dig(o.Body, "spec", "type") == "LoadBalancer" {
+				wanted["svclb-"+o.Name+"-"+hexOf(8, o.UID)] = o
+			}
+		}
+	}
+	st.Objects = slices.DeleteFunc(st.Objects, func(o *object) bool {
+		return o.Kind == "DaemonSet" && o.Namespace == "kube-system" && strings.HasPrefix(o.Name, "svclb-") && wanted[o.Name] == nil
+	})
+	for _, name := range sortedKeys(wanted) {
+		if st.object("DaemonSet", "kube-system", name) != nil {
+			continue
+		}
+		svc := wanted[name]
+		labels := map[string]any{"app": name, "svccontroller.k3s.cattle.io/svcname": svc.Name, "svccontroller.k3s.cattle.io/svcnamespace": svc.Namespace}
+		body := deployment(labels, "lb-tcp-80", "rancher/klipper-lb:v0.4.13")
+		body["kind"] = "DaemonSet"
+		delete(body["spec"].(map[string]any), "replicas")
+		c.put(st, &object{Kind: "DaemonSet", Namespace: "kube-system", Name: name, Body: body})
+	}
+}
+
+// freeServiceIP chooses an address for a service: always the same for the same name, unless it is taken.
+func (st *clusterState) freeServiceIP(name string) string {
+	used := map[string]bool{}
+	for _, o := range st.Objects {
+		if ip, ok := dig(o.Body, "spec", "clusterIP").(string); ok {
+			used[ip] = true
+		}
+	}
+	// Addresses below the 256th are left to those who choose their own, as the API server does.
+	size := uint32(1) << (32 - st.Settings.ServiceCIDR.Bits())
+	for try := 0; ; try++ {
+		n := binary.BigEndian.Uint32([]byte(hexOf(4, name, fmt.Sprint(try)))) % size
+		if ip := st.Settings.serviceIP(n); n > min(256, size/4) && n < size-1 && !used[ip] {
+			return ip
+		}
+	}
+}
+
+// freeNodePort chooses a node port in the same way.
+func (st *clusterState) freeNodePort(name string) int {
+	for try := 0; ; try++ {
+		n := 30000 + int(binary.BigEndian.Uint32([]byte(hexOf(4, name, fmt.Sprint(try))))%2768)
+		if st.nodePortUser(n) == nil {
+			return n
+		}
+	}
+}
+
+func (st *clusterState) nodePortUser(n int) *object {
+	for _, o := range st.Objects {
+		for _, p := range servicePorts(o) {
+			if p.NodePort == n {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// dig walks into nested maps; nil where the way ends.
+func dig(v any, keys ...string) any {
+	for _, k := range keys {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[k]
+	}
+	return v
+}
+
+func stringMap(v any) map[string]string {
+	out := map[string]string{}
+	m, _ := v.(map[string]any)
+	for k, v := range m {
+		out[k] = fmt.Sprint(v)
+	}
+	return out
+}
+
+// selects reports whether labels have all that a selector (a map, or nil for everything) asks for.
+func selects(selector any, labels map[string]string) bool {
+	for k, v := range stringMap(selector) {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,43 @@
+// Package sim is the laboratory of labctl --simulate and of most tests: a simulated VirtualBox, the machines that it
+// starts, and the two servers they are made from. It says SIMULATED wherever it speaks on its own account.
+//
+// # What it knows
+//
+//   - VBoxManage behaves like Oracle's program on a Linux host: arguments, output, errors, exit status. It is held to
+//     recordings of VBoxManage 7.2.22 in testdata. It knows the calls that package vbox makes, the few that a test needs
+//     to bring about what a user could do (controlvm savestate, pause, setlinkstate2), and refuses any other.
+//     Media are files with true headers; their blocks are not copied, since no simulated guest reads any.
+//   - World is the network those machines are on. World.DialContext is the only way to them: SSH on a host-only address
+//     or by a NAT rule, the cluster's ports, and the servers behind ImageURL and K3sSource.
+//   - A guest is a folder of files, found by the UUID of its disk. It learns only from VBoxManage's arguments, from the
+//     seed image in its DVD drive, and from what arrives over SSH.
+//
+// # State
+//
+// All of it is in one folder, which any number of processes may use at once, each of which may be killed at any time:
+//
+//	virtualbox.json   machines, media, host-only adapters (virtualbox.lock guards changes)
+//	guests/DISK/      the guest on the disk with that UUID
+//
+// There is no daemon. What happens by itself, such as booting or shutting down, follows from a recorded time and the clock.
+//
+// # Where the simulated VirtualBox differs from the real one
+//
+// Texts and codes that are in no recording are written after VirtualBox's sources. Some rules are simpler: deleting a
+// snapshot merges its disk into the next one (the real one merges the smaller into the larger), a stopped machine gives its
+// lock back at once, and host-only addresses are limited to 192.168.56.0/21, as they are without a networks.conf. Some are
+// stricter: the real modifyvm takes an unknown OS type, a port above 65535 or a host name for an address.
+//
+// # What it must not import
+//
+// Anything of cmd/labctl, and neither provision, vbox, k3s nor checks: it is what they are tested against.
+//
+// # Example
+//
+//	var out, errs bytes.Buffer
+//	exit := sim.VBoxManage(dir, []string{"createvm", "--name", "cp1", "--ostype", "Ubuntu_64", "--register"}, &out, &errs)
+//	…
+//	w, err := sim.Open(dir, sim.Options{})
+//	defer w.Close()
+//	c, err := w.DialContext(ctx, "tcp", "192.168.56.10:22")
+package sim
