@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/labctl/labctl/internal/ui"
+)
+
+// app is one run of labctl: its streams, its environment and the global flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) string
+	now            func() time.Time
+	ui             *ui.Printer
+
+	labFile    string // --lab
+	simulate   bool   // --simulate
+	output     string // -o
+	color      string // --color
+	vboxmanage string // --vboxmanage
+	verbose    bool   // -v
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer, env func(string) string) *app {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now}
+	a.ui = a.printer("auto")
+	return a
+}
+
+func (a *app) printer(color string) *ui.Printer {
+	return ui.New(ui.Options{
+		Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Color: color, Env: a.env, Now: a.now, IsTerminal: isTerminal,
+	})
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// run parses the arguments, runs the command and returns the exit status.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.newRootCmd()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if cerr := a.ui.Close(); err == nil {
+		err = cerr
+	}
+	status := statusOf(ctx, err)
+	var e *exitError
+	if err == nil || errors.As(err, &e) && e.quiet {
+		return status
+	}
+	if status == exitInterrupted {
+		a.ui.Error(fmt.Errorf("interrupted: %w", err))
+		a.ui.Hint("what was made so far is kept; run the same command again to go on")
+		return status
+	}
+	a.ui.Error(err)
+	if hint := hintFor(err); hint != "" {
+		a.ui.Hint(hint)
+	}
+	return status
+}
+
+// interrupted tells that the first Ctrl-C was heard.
+func (a *app) interrupted() {
+	a.ui.Info("stopping after the step under way; press Ctrl-C again to quit at once")
+}
+
+func (a *app) newRootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "labctl",
+		Short: "builds a Kubernetes lab on VirtualBox and proves what is true of its network",
+		Long: `labctl builds a three-node k3s lab on VirtualBox (cp1, w1 and w2, each with a NAT and a host-only
+network card) and proves what is true of its network.
+
+  labctl up                build the lab
+  labctl verify            prove what is true of it
+  labctl --simulate up     the same without VirtualBox`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			switch a.color {
+			case "auto", "always", "never":
+			default:
+				return usage(fmt.Errorf("--color %q: use auto, always or never", a.color))
+			}
+			a.ui = a.printer(a.color)
+			return nil
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.labFile, "lab", "", "labctl.yaml of the lab (default: ./labctl.yaml, else the built-in lab)")
+	f.BoolVar(&a.simulate, "simulate", false, "work on a simulated VirtualBox and simulated machines")
+	f.StringVarP(&a.output, "output", "o", "text", "text or json (verify: also junit, tap)")
+	f.StringVar(&a.color, "color", "auto", "auto, always or never")
+	f.StringVar(&a.vboxmanage, "vboxmanage", "", "path of VBoxManage (default: $LABCTL_VBOXMANAGE, PATH, the usual folders)")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.AddCommand(
+		a.newUpCmd(), a.newVerifyCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
+		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newInitCmd(), a.newVersionCmd(),
+		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
+	)
+	for _, c := range root.Commands() {
+		wrapArgs(c)
+	}
+	return root
+}
+
+// wrapArgs makes wrong arguments a usage error, whichever command refuses them.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage(fmt.Errorf("%s: %w", c.CommandPath(), err))
+			}
+			return nil
+		}
+	}
+}
+
+// wantOutput refuses a format that the command doesn't have.
+func (a *app) wantOutput(formats ...string) error {
+	for _, f := range formats {
+		if a.output == f {
+			return nil
+		}
+	}
+	return usage(fmt.Errorf("-o %s: this command knows %v", a.output, formats))
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labctl/labctl/k3s"
+	"github.com/labctl/labctl/provision"
+	"github.com/labctl/labctl/provision/engine"
+	"github.com/labctl/labctl/provision/provider"
+)
+
+// builder is a session with Pulumi's engine and labctl's provider: what up, plan and destroy share.
+type builder struct {
+	*session
+	provider  *provider.Provider
+	stack     *engine.Stack
+	manifests []provision.Manifest
+}
+
+// guestArch is what VirtualBox runs on an x86 host, the only kind labctl makes machines for.
+const guestArch = "amd64"
+
+// builder opens the engine on the lab; the caller holds the lab's lock and closes the builder.
+func (s *session) builder(ctx context.Context, destroying bool, timeouts provider.Timeouts) (*builder, error) {
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	phrase, err := s.folder.Passphrase()
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{session: s}
+	for _, m := range k3s.Manifests(s.lab) {
+		b.manifests = append(b.manifests, provision.Manifest{Name: m.Name, YAML: string(m.YAML)})
+	}
+	progress := &progress{printer: s.ui, verbose: s.verbose}
+	b.provider = provider.New(ctx, provider.Options{
+		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Dial: s.dial, Arch: guestArch,
+		Timeouts: timeouts, Step: progress.step, Destroying: destroying, FreePort: freePort,
+	})
+	b.stack, err = engine.Open(ctx, engine.Options{
+		Dir: s.folder.Path, Stack: s.lab.Name, Passphrase: phrase, Package: provision.Package,
+		Provider: b.provider, Find: b.provider.Find, OnEvent: progress.event,
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.provider.Close())
+	}
+	return b, nil
+}
+
+func (b *builder) close() error {
+	return errors.Join(b.stack.Close(), b.provider.Close())
+}
+
+// cause prefers what the provider knows of a failed run to what came through the engine.
+func (b *builder) cause(err error) error {
+	if err == nil {
+		return nil
+	}
+	var all []error
+	for _, f := range b.provider.Failures() {
+		if !errors.Is(f.Err, context.Canceled) {
+			all = append(all, fmt.Errorf("%s: %w", f.Name, f.Err))
+		}
+	}
+	if len(all) == 0 {
+		return err
+	}
+	return errors.Join(all...)
+}
+
+// changed leaves out what stays the same.
+func changed(all []engine.Change) []engine.Change {
+	return slices.DeleteFunc(slices.Clone(all), func(c engine.Change) bool { return c.Op == engine.Same })
+}
+
+// losses are the changes that take a machine, and what is on its disk, away.
+func losses(changes []engine.Change) []engine.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c engine.Change) bool {
+		return c.Type != "Machine" || c.Op != engine.Delete && c.Op != engine.Replace
+	})
+}
+
+// describe is one line for one change.
+func describe(c engine.Change) string {
+	text := fmt.Sprintf("%-8s %-17s %s", c.Op, strings.ToLower(kindName(c.Type)), c.Name)
+	if len(c.Diff) > 0 {
+		text += " (" + strings.Join(c.Diff, ", ") + ")"
+	}
+	return text
+}
+
+// kindName is how a person calls a resource type.
+func kindName(t string) string {
+	switch t {
+	case "HostOnlyNetwork":
+		return "host-only network"
+	case "Server":
+		return "k3s server"
+	case "Agent":
+		return "k3s agent"
+	}
+	return t
+}
+
+// progress turns the engine's events and the provider's steps into lines of the printer.
+type progress struct {
+	printer printer
+	verbose bool
+
+	mu   sync.Mutex
+	busy map[string]string // resource name -> what is done to it, as Start said
+}
+
+// printer is what progress needs of the ui.
+type printer interface {
+	Start(id, text string)
+	Step(id, text string)
+	Done(id, text string)
+	Fail(id, text string)
+}
+
+// thing is how a person calls a resource.
+func thing(kind, name string) string {
+	switch kind {
+	case "Image", "HostOnlyNetwork":
+		return strings.ToLower(kindName(kind)) // there is one
+	}
+	return strings.ToLower(kindName(kind)) + " " + strings.TrimSuffix(name, "-k3s")
+}
+
+// verbs says what is being done to a resource, and that it was done.
+var verbs = map[engine.Op][2]string{
+	engine.Create:  {"making", "made"},
+	engine.Update:  {"updating", "updated"},
+	engine.Replace: {"replacing", "replaced"},
+	engine.Delete:  {"removing", "removed"},
+}
+
+func (p *progress) event(e engine.Event) {
+	verb, ok := verbs[e.Op]
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy == nil {
+		p.busy = map[string]string{}
+	}
+	what := thing(e.Type, e.Name)
+	switch e.Phase {
+	case engine.Begin:
+		p.busy[e.Name] = what
+		p.printer.Start(e.Name, what)
+	case engine.Done:
+		if _, ok := p.busy[e.Name]; ok {
+			delete(p.busy, e.Name)
+			p.printer.Done(e.Name, verb[1])
+		}
+	case engine.Fail:
+		if _, ok := p.busy[e.Name]; ok {
+			delete(p.busy, e.Name)
+			p.printer.Fail(e.Name, verb[0]+" it failed")
+		}
+	}
+}
+
+// step is told what is being done to a resource. During a refresh nothing is.
+func (p *progress) step(name, text string) {
+	p.mu.Lock()
+	_, ok := p.busy[name]
+	p.mu.Unlock()
+	if ok {
+		p.printer.Step(name, text)
+	}
+}
+
+// timeoutsFor applies --timeout to every wait.
+func timeoutsFor(limit time.Duration) provider.Timeouts {
+	t := provider.DefaultTimeouts()
+	if limit > 0 {
+		t.Boot, t.K3s, t.Demo = limit, limit, limit
+	}
+	return t
+}

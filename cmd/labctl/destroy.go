@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/vbox"
+)
+
+func (a *app) newDestroyCmd() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "destroy",
+		Short: "remove the lab: its machines, its network if labctl made it, its folder",
+		Long: `destroy removes all that labctl made for the lab and nothing else. The cached image stays, so that the next up
+needs no download.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDestroy(cmd.Context(), yes) },
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	return cmd
+}
+
+func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
+	s, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if stored, err := s.folder.Stored(); err == nil {
+		s.lab = stored // remove what was made, not what the file says by now
+	} else if !errors.Is(err, labdir.ErrNoLab) {
+		a.ui.Info(fmt.Sprintf("the stored configuration can't be read, going by the one at hand: %v", err))
+	}
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return err
+	}
+	machines, err := s.marked(ctx, hypervisor)
+	if err != nil {
+		return err
+	}
+	_, statErr := os.Stat(s.folder.Path)
+	if len(machines) == 0 && os.IsNotExist(statErr) {
+		a.ui.Print(fmt.Sprintf("there is no lab %q%s: nothing to remove\n", s.lab.Name, a.mode()))
+		return nil
+	}
+	unlock, err := s.lock("destroy")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if !yes {
+		a.ui.Info(fmt.Sprintf("destroy removes%s:", a.mode()))
+		for _, m := range machines {
+			a.ui.Info(fmt.Sprintf("  machine %s and its disk", m.Name))
+		}
+		a.ui.Info(fmt.Sprintf("  folder  %s", s.folder.Path))
+		if err := s.ask(ctx, "go on?"); err != nil {
+			return err
+		}
+	}
+	if err := s.destroyStack(ctx); err != nil {
+		return err
+	}
+	// What the state didn't know of, for whatever reason, is found by its mark.
+	left, err := s.marked(ctx, hypervisor)
+	if err != nil {
+		return err
+	}
+	for _, m := range left {
+		a.ui.Start(m.Name, "machine "+m.Name)
+		if err := hypervisor.RemoveMachine(ctx, m.UUID, labdir.OwnerKey, m.owner, func(t string) { a.ui.Step(m.Name, t) }); err != nil {
+			a.ui.Fail(m.Name, "removing it failed")
+			return fmt.Errorf("removing machine %q: %w", m.Name, err)
+		}
+		a.ui.Done(m.Name, "removed")
+	}
+	if err := s.folder.Remove(); err != nil {
+		return fmt.Errorf("removing the lab's folder: %w", err)
+	}
+	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        labctl%s up\n", s.lab.Name, a.mode(), a.simulateFlag()))
+	return nil
+}
+
+// destroyStack lets the engine remove what its state knows. A state that can't be read must not keep the lab alive: the
+// machines are then found by their mark alone.
+func (s *session) destroyStack(ctx context.Context) (err error) {
+	if _, err := s.folder.Passphrase(); errors.Is(err, labdir.ErrNoLab) {
+		return nil
+	}
+	b, err := s.builder(ctx, true, timeoutsFor(0))
+	var exit *exitError
+	if errors.As(err, &exit) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		s.ui.Info(fmt.Sprintf("the lab's state can't be used (%v): going by the machines' marks", err))
+		return nil
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	_, err = b.stack.Destroy(ctx)
+	return b.cause(err)
+}
+
+// markedMachine is a machine that bears the mark of a lab of this name.
+type markedMachine struct {
+	vbox.MachineRef
+	owner string
+}
+
+// marked lists the machines that belong to this lab, or, where the lab's folder is gone, to any lab that had its name.
+func (s *session) marked(ctx context.Context, hypervisor *vbox.Client) ([]markedMachine, error) {
+	mine, err := s.folder.Owner()
+	if err != nil && !errors.Is(err, labdir.ErrNoLab) {
+		return nil, err
+	}
+	orphan := err != nil
+	refs, err := hypervisor.Machines(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing machines: %w", err)
+	}
+	var found []markedMachine
+	for _, ref := range refs {
+		owner, ok, err := hypervisor.ExtraData(ctx, ref.UUID, labdir.OwnerKey)
+		if errors.Is(err, vbox.ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the mark of machine %q: %w", ref.Name, err)
+		}
+		if ok && (owner == mine || orphan && strings.HasPrefix(owner, s.lab.Name+" ")) {
+			found = append(found, markedMachine{ref, owner})
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/labctl/labctl/internal/ssh"
+	"github.com/labctl/labctl/vbox"
+)
+
+// hintFor returns the command to run after an error, empty where nothing better than the error is known.
+func hintFor(err error) string {
+	var e *exitError
+	switch {
+	case errors.As(err, &e) && e.hint != "":
+		return e.hint
+	case errors.Is(err, ssh.ErrHostKey):
+		return "the machine was replaced behind labctl's back, or another one answers on its address: see labctl status"
+	case errors.Is(err, vbox.ErrAccessDenied):
+		return "labctl doctor"
+	}
+	return ""
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(mainExit()) }
+
+// mainExit runs labctl on the process's arguments and returns its exit status. Tests call it in a process of its own.
+func mainExit() int {
+	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage {
+		return runSimulatedVBoxManage(os.Args[2:])
+	}
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		a.interrupted()
+		cancel(errInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	return a.run(ctx, os.Args[1:])
+}
+
+// errInterrupted is why a run's context ended when the user asked for it.
+var errInterrupted = errors.New("interrupted")

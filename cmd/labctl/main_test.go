@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary be labctl, too: testscript runs it under that name, and labctl runs itself as its own
+// simulated VBoxManage.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage {
+		os.Exit(mainExit())
+	}
+	testscript.Main(m, map[string]func(){
+		"labctl":     func() { os.Exit(mainExit()) },
+		"vboxmanage": func() { os.Exit(runSimulatedVBoxManage(append([]string{worldOfTest()}, os.Args[1:]...))) },
+	})
+}
+
+// worldOfTest is where a script's simulated VirtualBox keeps its state: the command vboxmanage goes behind labctl's back.
+func worldOfTest() string {
+	return filepath.Join(os.Getenv("XDG_DATA_HOME"), "labctl", "simulated", ".world")
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
+		},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"json": wantJSON},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// wantJSON fails unless the file (or stdout) is one JSON document of labctl's schema.
+func wantJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: json FILE")
+	}
+	var doc struct{ Schema string }
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc); err != nil {
+		ts.Fatalf("%s: %v", args[0], err)
+	}
+	if doc.Schema != schema {
+		ts.Fatalf("%s: schema %q, not %q", args[0], doc.Schema, schema)
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/vbox"
+)
+
+// nics answers package collect's question for the machines' network cards with VBoxManage.
+type nics struct {
+	session    *session
+	hypervisor *vbox.Client
+}
+
+// NICs returns the network cards of a node's machine.
+func (n nics) NICs(ctx context.Context, node string) ([]checks.NIC, error) {
+	m, err := n.hypervisor.Machine(ctx, n.session.vmName(node))
+	if err != nil {
+		return nil, err
+	}
+	var all []checks.NIC
+	for _, nic := range m.NICs {
+		mac, ok := checks.ParseMAC(nic.MAC)
+		if !ok {
+			return nil, fmt.Errorf("machine %q: NIC %d has the MAC %q", m.Name, nic.Slot, nic.MAC)
+		}
+		all = append(all, checks.NIC{Slot: nic.Slot, Kind: nic.Kind, Network: nic.Network, MAC: mac, Cable: nic.Cable})
+	}
+	return all, nil
+}

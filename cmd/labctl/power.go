@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/provision"
+	"github.com/labctl/labctl/vbox"
+)
+
+func (a *app) newDownCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "shut the machines down; disks and settings stay",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.runDown(cmd.Context()) },
+	}
+}
+
+func (a *app) runDown(ctx context.Context) (err error) {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return err
+	}
+	unlock, err := s.lock("down")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.eachMachine(ctx, hypervisor, func(n config.Node, m vbox.Machine) error {
+		s.ui.Start(n.Name, "machine "+n.Name)
+		if err := hypervisor.StopMachine(ctx, m.UUID, stopGrace, func(t string) { s.ui.Step(n.Name, t) }); err != nil {
+			s.ui.Fail(n.Name, "stopping it failed")
+			return err
+		}
+		s.ui.Done(n.Name, "stopped")
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.ui.Print(fmt.Sprintf("lab %q is down%s\nnext        labctl%s start\n", s.lab.Name, s.mode(), s.simulateFlag()))
+	return nil
+}
+
+func (a *app) newStartCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "start",
+		Short: "start the machines again and wait until the cluster is back",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context()) },
+	}
+}
+
+// runStart starts the machines that exist and makes nothing: that is up's.
+func (a *app) runStart(ctx context.Context) (err error) {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	unlock, err := s.lock("start")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	b, err := s.builder(ctx, false, timeoutsFor(0))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if _, err := b.stack.Refresh(ctx); err != nil {
+		return fmt.Errorf("looking at what is there: %w", b.cause(err))
+	}
+	var machines []string
+	stage := provision.StageMachines
+	for _, r := range b.stack.Resources() {
+		switch r.Type {
+		case "Machine":
+			machines = append(machines, provision.Target(r.Type, r.Name))
+		case "Server":
+			stage = provision.StageCluster
+		case "Manifest":
+			stage = provision.StageDemo
+		}
+	}
+	if len(machines) < len(s.lab.Nodes) {
+		return hinted(exitUnable, fmt.Errorf("lab %q has %d machines, and %d of them exist", s.lab.Name, len(s.lab.Nodes), len(machines)),
+			"labctl"+s.simulateFlag()+" up")
+	}
+	if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), machines); err != nil {
+		return b.cause(err)
+	}
+	if err := b.settled(ctx, stage); err != nil {
+		return err
+	}
+	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        labctl%s verify\n", s.lab.Name, s.mode(), s.simulateFlag()))
+	return nil
+}
+
+// eachMachine calls do side by side for every machine of the lab that exists and is ours. It returns all errors.
+func (s *session) eachMachine(ctx context.Context, hypervisor *vbox.Client, do func(config.Node, vbox.Machine) error) error {
+	owner, err := s.folder.Owner()
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(s.lab.Nodes))
+	var wg sync.WaitGroup
+	for i, n := range s.lab.Nodes {
+		wg.Go(func() { errs[i] = s.oneMachine(ctx, hypervisor, n, owner, do) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n config.Node, owner string, do func(config.Node, vbox.Machine) error) error {
+	name := s.vmName(n.Name)
+	m, err := hypervisor.Machine(ctx, name)
+	if errors.Is(err, vbox.ErrNotFound) {
+		return hinted(exitUnable, fmt.Errorf("machine %q does not exist", name), "labctl"+s.simulateFlag()+" up")
+	}
+	if err != nil {
+		return err
+	}
+	mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
+	if err != nil {
+		return err
+	}
+	if mark != owner {
+		return fmt.Errorf("machine %q was not made by this lab: it is left alone", name)
+	}
+	if err := do(n, m); err != nil {
+		return fmt.Errorf("%s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// vmName is what VirtualBox calls a node's machine.
+func (s *session) vmName(node string) string { return s.lab.Name + "-" + node }

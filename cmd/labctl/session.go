@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/fetch"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/internal/sim"
+	"github.com/labctl/labctl/internal/ssh"
+	"github.com/labctl/labctl/vbox"
+)
+
+// session is a lab that is being worked on, on the real or the simulated VirtualBox. Both are the same code from here on:
+// they differ in the program that is called as VBoxManage and in the function that dials.
+type session struct {
+	*app
+	lab    *config.Lab
+	folder *labdir.Folder
+	cache  *fetch.Cache
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	world  *sim.World // nil on the real one
+	vbox   []string   // VBoxManage and its leading arguments; nil until hypervisor is called on the real one
+}
+
+// open returns a session on the lab that the user wants: --lab FILE, else ./labctl.yaml, else the built-in one.
+func (a *app) open() (*session, error) {
+	lab, err := a.wanted()
+	if err != nil {
+		return nil, err
+	}
+	return a.openLab(lab)
+}
+
+// openStored returns a session on the lab as the last up made it.
+func (a *app) openStored() (*session, error) {
+	wanted, err := a.wanted()
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.openLab(wanted)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.folder.Stored()
+	if err != nil {
+		s.close()
+		if errors.Is(err, labdir.ErrNoLab) {
+			return nil, hinted(exitUnable, fmt.Errorf("there is no lab %q yet%s", wanted.Name, a.mode()), "labctl"+a.simulateFlag()+" up")
+		}
+		return nil, err
+	}
+	if differ(stored, wanted) {
+		a.ui.Info(fmt.Sprintf("the configuration has changed since the last up; this is about the lab as it was made (labctl%s plan shows the difference)", a.simulateFlag()))
+	}
+	s.lab = stored
+	return s, nil
+}
+
+func differ(a, b *config.Lab) bool {
+	x, errX := config.Marshal(a)
+	y, errY := config.Marshal(b)
+	return errX != nil || errY != nil || !bytes.Equal(x, y)
+}
+
+func (a *app) openLab(lab *config.Lab) (*session, error) {
+	data, cache, err := a.roots()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name)}
+	s.dial = new(net.Dialer).DialContext
+	if a.simulate {
+		dir := filepath.Join(data, ".world") // no lab can be called so
+		if s.world, err = sim.Open(dir, sim.Options{}); err != nil {
+			return nil, fmt.Errorf("opening the simulation %q: %w", dir, err)
+		}
+		s.dial = s.world.DialContext
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		s.vbox = []string{self, simulatedVBoxManage, dir}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() // with the proxy of the environment
+	transport.DialContext = s.dial
+	if a.simulate {
+		transport.Proxy = nil
+	}
+	s.cache = &fetch.Cache{Dir: filepath.Join(cache, "images"), HTTP: &http.Client{Transport: transport}}
+	return s, nil
+}
+
+func (s *session) close() {
+	if s.world != nil {
+		s.world.Close()
+	}
+}
+
+// wanted returns the configuration that the user asks for.
+func (a *app) wanted() (*config.Lab, error) {
+	lab, err := a.configured()
+	if err != nil {
+		return nil, usage(err)
+	}
+	if a.simulate {
+		lab.Image.URL, lab.Image.SHA256, lab.K3s.Source = sim.ImageURL, sim.ImageSHA256(), sim.K3sSource
+	}
+	return lab, nil
+}
+
+func (a *app) configured() (*config.Lab, error) {
+	file := a.labFile
+	if file == "" {
+		file = "labctl.yaml"
+	}
+	b, err := os.ReadFile(file)
+	if a.labFile == "" && errors.Is(err, fs.ErrNotExist) {
+		return config.Default(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(file, b)
+}
+
+// roots are where labs and downloads are kept. The simulation has roots of its own: the modes never mix.
+func (a *app) roots() (data, cache string, err error) {
+	home, err := os.UserHomeDir()
+	if err != nil && (a.env("XDG_DATA_HOME") == "" || a.env("XDG_CACHE_HOME") == "") {
+		return "", "", fmt.Errorf("where to keep labs: %w; set XDG_DATA_HOME and XDG_CACHE_HOME", err)
+	}
+	data, cache = a.env("XDG_DATA_HOME"), a.env("XDG_CACHE_HOME")
+	if data == "" {
+		data = filepath.Join(home, ".local", "share")
+	}
+	if cache == "" {
+		cache = filepath.Join(home, ".cache")
+	}
+	data, cache = filepath.Join(data, "labctl"), filepath.Join(cache, "labctl")
+	if a.simulate {
+		data, cache = filepath.Join(data, "simulated"), filepath.Join(cache, "simulated")
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return "", "", err
+	}
+	cache, err = filepath.Abs(cache)
+	return data, cache, err
+}
+
+// mode says SIMULATED wherever labctl speaks of a lab that is.
+func (a *app) mode() string {
+	if a.simulate {
+		return " (SIMULATED)"
+	}
+	return ""
+}
+
+// simulateFlag repeats --simulate in the next command to type.
+func (a *app) simulateFlag() string {
+	if a.simulate {
+		return " --simulate"
+	}
+	return ""
+}
+
+// hypervisor returns VBoxManage, or says how to get it.
+func (s *session) hypervisor(ctx context.Context) (*vbox.Client, error) {
+	if s.vbox == nil {
+		path, err := s.findVBoxManage()
+		if err != nil {
+			return nil, hinted(exitUnable, err, installHint)
+		}
+		s.vbox = []string{path}
+	}
+	c := vbox.New(vbox.Options{Command: s.vbox, GOOS: s.goos()})
+	v, err := c.Version(ctx)
+	if err != nil {
+		return nil, hinted(exitUnable, fmt.Errorf("asking VBoxManage for its version: %w", err), "labctl doctor")
+	}
+	if err := v.Supported(); err != nil {
+		return nil, hinted(exitUnable, err, installHint)
+	}
+	return c, nil
+}
+
+const installHint = "install VirtualBox 7.0 or newer (https://www.virtualbox.org/wiki/Downloads), " +
+	"or name it with --vboxmanage PATH; to see labctl without it: labctl --simulate up"
+
+func (a *app) findVBoxManage() (string, error) {
+	override := a.vboxmanage
+	if override == "" {
+		override = a.env("LABCTL_VBOXMANAGE")
+	}
+	return vbox.Find(override, a.env, lookPath, exists, runtime.GOOS)
+}
+
+// goos is the system whose VirtualBox this is; the simulated one is Linux's.
+func (s *session) goos() string {
+	if s.simulate {
+		return "linux"
+	}
+	return runtime.GOOS
+}
+
+// connect logs in to a node on its host-only address, or by its NAT rule if that address doesn't answer; via says which.
+func (s *session) connect(ctx context.Context, n config.Node) (c *ssh.Client, via string, err error) {
+	settings := s.folder.SSH(n.Address.String(), s.lab.Image.User, s.dial)
+	c, err = ssh.Dial(ctx, net.JoinHostPort(n.Address.String(), "22"), settings)
+	if err == nil {
+		return c, n.Address.String(), nil
+	}
+	port, perr := s.folder.Machine(n.Name).SSHPort()
+	if perr != nil || port == 0 || errors.Is(err, ssh.ErrHostKey) {
+		return nil, "", fmt.Errorf("node %q: %w", n.Name, errors.Join(err, perr))
+	}
+	rule := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	c, rerr := ssh.Dial(ctx, rule, settings)
+	if rerr != nil {
+		return nil, "", fmt.Errorf("node %q answers neither on %s (%w) nor through its NAT rule (%w)", n.Name, n.Address, err, rerr)
+	}
+	s.ui.Info(fmt.Sprintf("the host-only network is down for %s: it answers on %s but not on %s (%v)", n.Name, rule, n.Address, err))
+	return c, rule, nil
+}
+
+// lock takes the lab's lock for a command.
+func (s *session) lock(what string) (func() error, error) {
+	unlock, err := s.folder.Lock("labctl "+what, s.now())
+	if errors.Is(err, labdir.ErrLocked) {
+		return nil, &exitError{status: exitUnable, err: err}
+	}
+	return unlock, err
+}
+
+// node finds a node of the lab.
+func (s *session) node(name string) (config.Node, error) {
+	n, ok := s.lab.Node(name)
+	if !ok {
+		var names []string
+		for _, n := range s.lab.Nodes {
+			names = append(names, n.Name)
+		}
+		return n, usage(fmt.Errorf("lab %q has no node %q: it has %v", s.lab.Name, name, names))
+	}
+	return n, nil
+}
+
+// freePort returns preferred if nothing listens there on 127.0.0.1, else the next free one from 2210 on.
+func freePort(preferred int, taken map[int]bool) (int, error) {
+	const first, last = 2210, 2999
+	candidates := []int{preferred}
+	for p := first; p <= last; p++ {
+		candidates = append(candidates, p)
+	}
+	for _, p := range candidates {
+		if p == 0 || taken[p] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		if err != nil {
+			continue // in use
+		}
+		return p, l.Close()
+	}
+	return 0, fmt.Errorf("no free port between %d and %d on 127.0.0.1", first, last)
+}
+
+// stopGrace is how long a guest may take to shut down before its plug is pulled.
+const stopGrace = time.Minute

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/vbox"
+)
+
+func (a *app) newStatusCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "say what is there: machines, SSH, nodes",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context()) },
+	}
+}
+
+type statusSummary struct {
+	Schema    string       `json:"schema"`
+	Lab       string       `json:"lab"`
+	Simulated bool         `json:"simulated"`
+	Folder    string       `json:"folder"`
+	Nodes     []nodeStatus `json:"nodes"`
+}
+
+type nodeStatus struct {
+	nodeSummary
+	Machine string `json:"machine"` // VirtualBox's word, or "missing" or "foreign"
+	SSH     string `json:"ssh"`     // "ok", "nat" (only through the NAT rule), or why not
+	Node    string `json:"node"`    // "Ready", "NotReady", "unknown" or "none"
+}
+
+// sshLimit is how long status waits for one node.
+const sshLimit = 5 * time.Second
+
+func (a *app) runStatus(ctx context.Context) error {
+	if err := a.wantOutput("text", "json"); err != nil {
+		return err
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return err
+	}
+	owner, err := s.folder.Owner()
+	if err != nil {
+		return err
+	}
+	sum := statusSummary{Schema: schema, Lab: s.lab.Name, Simulated: a.simulate, Folder: s.folder.Path}
+	sum.Nodes = make([]nodeStatus, len(s.lab.Nodes))
+	var wg sync.WaitGroup
+	for i, n := range s.lab.Nodes {
+		wg.Go(func() { sum.Nodes[i] = s.nodeStatus(ctx, hypervisor, owner, n) })
+	}
+	wg.Wait()
+	ready := s.readyNodes(ctx)
+	for i, n := range s.lab.Nodes {
+		sum.Nodes[i].Node = "unknown"
+		if ready != nil {
+			sum.Nodes[i].Node = "none"
+			if state, ok := ready[n.Name]; ok {
+				sum.Nodes[i].Node = state
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if a.output == "json" {
+		return a.printJSON(sum)
+	}
+	var t strings.Builder
+	fmt.Fprintf(&t, "lab %q%s in %s\n", s.lab.Name, a.mode(), s.folder.Path)
+	fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", "NODE", "ROLE", "ADDRESS", "MACHINE", "NODE", "SSH")
+	for _, n := range sum.Nodes {
+		fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", n.Name, n.Role, n.Address, n.Machine, n.Node, n.SSH)
+	}
+	a.ui.Print(t.String())
+	return nil
+}
+
+func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, owner string, n config.Node) nodeStatus {
+	st := nodeStatus{nodeSummary: nodeSummary{Name: n.Name, Role: string(n.Role), Address: n.Address.String()}, SSH: "-"}
+	m, err := hypervisor.Machine(ctx, s.vmName(n.Name))
+	if errors.Is(err, vbox.ErrNotFound) {
+		st.Machine = "missing"
+		return st
+	}
+	if err != nil {
+		st.Machine = "unknown"
+		st.SSH = err.Error()
+		return st
+	}
+	if mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey); err != nil || mark != owner {
+		st.Machine = "foreign"
+		return st
+	}
+	st.Machine = m.State
+	if m.State != "running" {
+		return st
+	}
+	ctx, cancel := context.WithTimeout(ctx, sshLimit)
+	defer cancel()
+	c, via, err := s.connect(ctx, n)
+	if err != nil {
+		st.SSH = err.Error()
+		return st
+	}
+	defer c.Close()
+	st.SSH = "ok"
+	if via != n.Address.String() {
+		st.SSH = "nat"
+	}
+	return st
+}
+
+// readyNodes asks the server for its nodes; nil if it can't be asked.
+func (s *session) readyNodes(ctx context.Context) map[string]string {
+	ctx, cancel := context.WithTimeout(ctx, 2*sshLimit)
+	defer cancel()
+	c, _, err := s.connect(ctx, s.lab.Server())
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	out, err := c.Run(ctx, "sudo kubectl get nodes -o json", nil)
+	if err != nil {
+		return nil
+	}
+	var list struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Status   struct {
+				Conditions []struct{ Type, Status string }
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &list); err != nil {
+		return nil
+	}
+	ready := map[string]string{}
+	for _, n := range list.Items {
+		ready[n.Metadata.Name] = "NotReady"
+		for _, c := range n.Status.Conditions {
+			if c.Type == "Ready" && c.Status == "True" {
+				ready[n.Metadata.Name] = "Ready"
+			}
+		}
+	}
+	return ready
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/labctl/labctl/provision"
+	"github.com/labctl/labctl/provision/engine"
+)
+
+// schema is the first field of every JSON document that labctl prints; documents only grow.
+const schema = "labctl/v1"
+
+type upSummary struct {
+	Schema     string          `json:"schema"`
+	Lab        string          `json:"lab"`
+	Simulated  bool            `json:"simulated"`
+	Stage      string          `json:"stage"`
+	Changes    []changeSummary `json:"changes"`
+	Nodes      []nodeSummary   `json:"nodes"`
+	Kubeconfig string          `json:"kubeconfig,omitempty"`
+	Seconds    float64         `json:"seconds"`
+}
+
+type changeSummary struct {
+	Op   string   `json:"op"`
+	Type string   `json:"type"`
+	Name string   `json:"name"`
+	Diff []string `json:"diff,omitempty"`
+}
+
+type nodeSummary struct {
+	Name    string `json:"name"`
+	Role    string `json:"role"`
+	Address string `json:"address"`
+}
+
+func changeSummaries(changes []engine.Change) []changeSummary {
+	all := []changeSummary{}
+	for _, c := range changes {
+		all = append(all, changeSummary{Op: string(c.Op), Type: c.Type, Name: c.Name, Diff: c.Diff})
+	}
+	return all
+}
+
+// summary says what up did, where things are, and the next command to type.
+func (b *builder) summary(stage provision.Stage, changes []engine.Change, took time.Duration) error {
+	cluster := stage == provision.StageCluster || stage == provision.StageDemo
+	sum := upSummary{
+		Schema: schema, Lab: b.lab.Name, Simulated: b.simulate, Stage: string(stage),
+		Changes: changeSummaries(changes), Seconds: took.Seconds(),
+	}
+	for _, n := range b.lab.Nodes {
+		sum.Nodes = append(sum.Nodes, nodeSummary{Name: n.Name, Role: string(n.Role), Address: n.Address.String()})
+	}
+	if cluster {
+		sum.Kubeconfig = b.folder.Kubeconfig()
+	}
+	if b.output == "json" {
+		return b.printJSON(sum)
+	}
+	var t strings.Builder
+	if len(changes) == 0 {
+		fmt.Fprintf(&t, "lab %q is up%s: nothing to change (%s)\n", b.lab.Name, b.mode(), took.Round(10*time.Millisecond))
+	} else {
+		fmt.Fprintf(&t, "lab %q is up%s: %d changes in %s\n", b.lab.Name, b.mode(), len(changes), took.Round(100*time.Millisecond))
+	}
+	if stage != provision.StageImage {
+		for _, n := range sum.Nodes {
+			fmt.Fprintf(&t, "  %-8s %-8s %s\n", n.Name, n.Role, n.Address)
+		}
+	}
+	next := "labctl" + b.simulateFlag() + " up"
+	if cluster {
+		fmt.Fprintf(&t, "kubeconfig  %s\n", sum.Kubeconfig)
+	}
+	if stage == provision.StageDemo {
+		if !b.simulate {
+			fmt.Fprintf(&t, "demo        http://%s:%d/ (and the same port on every node)\n", b.lab.Server().Address, b.lab.Demo.NodePort)
+		}
+		next = "labctl" + b.simulateFlag() + " verify"
+	}
+	fmt.Fprintf(&t, "next        %s\n", next)
+	b.ui.Print(t.String())
+	return nil
+}
+
+// printJSON prints a document to standard output.
+func (a *app) printJSON(v any) error {
+	out, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	a.ui.Raw(append(out, '\n'))
+	return nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/provision"
+	"github.com/labctl/labctl/provision/engine"
+)
+
+type upOptions struct {
+	stage   string
+	yes     bool
+	timeout time.Duration
+}
+
+func (a *app) newUpCmd() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "build the lab, or bring it to what its configuration says",
+		Long: `up takes the lab all the way: image, host-only network, machines, k3s, demo. It may be repeated at any time, also
+after it was interrupted or killed: what is there is left alone, what is missing is made, what differs is changed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runUp(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.stage, "to", string(provision.StageDemo), "stop early: image, machines, cluster or demo")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "don't ask before a machine is deleted or replaced")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "limit of each single wait (default: 10m for boot and k3s, 15m for the demo)")
+	return cmd
+}
+
+func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
+	if err := a.wantOutput("text", "json"); err != nil {
+		return err
+	}
+	stage, err := provision.ParseStage(o.stage)
+	if err != nil {
+		return usage(err)
+	}
+	s, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, err := s.hypervisor(ctx); err != nil { // before anything is made
+		return err
+	}
+	unlock, err := s.lock("up")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.folder.Make(s.lab); err != nil {
+		return fmt.Errorf("making the lab's folder %q: %w", s.folder.Path, err)
+	}
+	b, err := s.builder(ctx, false, timeoutsFor(o.timeout))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+
+	begun := a.now()
+	changes, err := b.plan(ctx, stage)
+	if err != nil {
+		return err
+	}
+	if err := b.confirm(ctx, losses(changes), o.yes, "up has to delete or replace"); err != nil {
+		return err
+	}
+	if err := s.folder.Store(s.lab); err != nil {
+		return fmt.Errorf("storing the lab's configuration: %w", err)
+	}
+	if len(changes) > 0 {
+		if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), provision.Upto(s.lab, stage)); err != nil {
+			return b.cause(err)
+		}
+		if err := b.settled(ctx, stage); err != nil {
+			return err
+		}
+	}
+	return b.summary(stage, changes, a.now().Sub(begun))
+}
+
+// plan looks at what is there and returns what up would change.
+func (b *builder) plan(ctx context.Context, stage provision.Stage) ([]engine.Change, error) {
+	if _, err := b.stack.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("looking at what is there: %w", b.cause(err))
+	}
+	all, err := b.stack.Plan(ctx, provision.Program(b.lab, b.manifests), provision.Upto(b.lab, stage))
+	if err != nil {
+		return nil, b.cause(err)
+	}
+	return changed(all), nil
+}
+
+// confirm asks before something of the user's is lost.
+func (s *session) confirm(ctx context.Context, lost []engine.Change, yes bool, what string) error {
+	if len(lost) == 0 || yes {
+		return nil
+	}
+	s.ui.Info(fmt.Sprintf("%s%s:", what, s.mode()))
+	for _, c := range lost {
+		s.ui.Info(fmt.Sprintf("  %s", describe(c)))
+	}
+	return s.ask(ctx, "go on?")
+}
+
+// settled waits until what the changes have shaken, a rebooted machine above all, is back at work.
+func (b *builder) settled(ctx context.Context, stage provision.Stage) error {
+	if stage != provision.StageCluster && stage != provision.StageDemo {
+		return nil
+	}
+	const id = "settle"
+	b.ui.Start(id, "cluster")
+	err := b.provider.Settled(ctx, stage == provision.StageDemo, func(text string) { b.ui.Step(id, text) })
+	if err != nil {
+		b.ui.Fail(id, "it did not settle")
+		return err
+	}
+	b.ui.Done(id, "settled")
+	return nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/checks/collect"
+	"github.com/labctl/labctl/checks/report"
+	"github.com/labctl/labctl/labs"
+)
+
+type verifyOptions struct {
+	only, skip []string
+}
+
+func (a *app) newVerifyCmd() *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify [EXERCISE…]",
+		Short: "prove what is true of the lab's network",
+		Long: `verify collects evidence (one SSH connection per node, kubectl on the server, requests from this host) and judges
+it. It changes nothing. With the numbers of exercises it runs the checks that these need.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
+	}
+	cmd.Flags().StringSliceVar(&o.only, "only", nil, "ids or areas of the checks to run")
+	cmd.Flags().StringSliceVar(&o.skip, "skip", nil, "ids or areas of the checks to leave out")
+	cmd.ValidArgsFunction = completeExercises
+	return cmd
+}
+
+func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions) error {
+	if err := a.wantOutput("text", "json", "junit", "tap"); err != nil {
+		return err
+	}
+	selected, err := selectChecks(exercises, o)
+	if err != nil {
+		return usage(err)
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	evidence, err := s.collect(ctx)
+	if err != nil {
+		return err
+	}
+	rep := checks.Evaluate(collect.Parse(evidence), selected)
+	if err := a.printReport(rep); err != nil {
+		return err
+	}
+	if status := rep.ExitCode(); status != exitOK {
+		return errQuiet(status)
+	}
+	return nil
+}
+
+// selectChecks finds the checks that the arguments ask for, each with the exercises that teach it; no argument asks for all.
+func selectChecks(numbers []string, o verifyOptions) ([]checks.Check, error) {
+	catalogue := checks.Catalogue()
+	exercises, err := exercises()
+	if err != nil {
+		return nil, err
+	}
+	taught := labs.ByCheck(exercises)
+	for i := range catalogue {
+		catalogue[i].Exercises = taught[catalogue[i].ID]
+	}
+	only := o.only
+	for _, number := range numbers {
+		e, err := labs.Get(exercises, number)
+		if err != nil {
+			return nil, err
+		}
+		only = append(only, e.Checks...)
+	}
+	selected, err := checks.Select(catalogue, only...)
+	if err != nil || len(o.skip) == 0 {
+		return selected, err
+	}
+	left, err := checks.Select(catalogue, o.skip...)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(selected), func(c checks.Check) bool {
+		return slices.ContainsFunc(left, func(l checks.Check) bool { return l.ID == c.ID })
+	}), nil
+}
+
+// collect gathers the evidence of the lab as it is now.
+func (s *session) collect(ctx context.Context) (*collect.Evidence, error) {
+	const id = "collect"
+	s.ui.Start(id, "evidence")
+	o := collect.Options{
+		Lab:       s.lab,
+		Simulated: s.simulate,
+		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {
+			n, ok := s.lab.Node(node)
+			if !ok {
+				return nil, nil, fmt.Errorf("lab %q has no node %q", s.lab.Name, node)
+			}
+			c, _, err := s.connect(ctx, n)
+			if err != nil {
+				return nil, nil, err
+			}
+			return c, c, nil
+		},
+		HTTP: s.probeClient(),
+		Step: func(text string) { s.ui.Step(id, text) },
+	}
+	if s.simulate {
+		o.HostRoutes = s.world.HostRoutes
+	}
+	if hypervisor, err := s.hypervisor(ctx); err == nil {
+		o.Machines = nics{session: s, hypervisor: hypervisor}
+	} // without VBoxManage the checks of the machines' NICs are unknown, and the rest is not
+	evidence, err := collect.Collect(ctx, o)
+	if err != nil {
+		s.ui.Fail(id, "collecting it failed")
+		return nil, err
+	}
+	s.ui.Done(id, "collected")
+	return evidence, nil
+}
+
+// probeClient is the host's HTTP client for probes: no proxy, no connection that is used twice.
+func (s *session) probeClient() *http.Client {
+	return &http.Client{
+		Timeout: 15 * time.Second,
+		Transport: &http.Transport{
+			DialContext:       s.dial,
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
+		},
+	}
+}
+
+func (a *app) printReport(rep checks.Report) error {
+	var out []byte
+	var err error
+	switch a.output {
+	case "json":
+		out, err = report.JSON(rep)
+	case "junit":
+		out, err = report.JUnit(rep)
+	case "tap":
+		out, err = report.TAP(rep)
+	default:
+		out, err = report.Text(rep)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	a.ui.Raw(out)
+	return nil
+}
