@@ -28,6 +28,6 @@ CGO_ENABLED=0 go test -c -tags conformance -o "$work/vbox.test" .
 	exec "$work/vbox.test" -test.run "^TestConformance$" "$@"' sh "$work" "$@" &
 child=$!
 for s in HUP:129 INT:130 TERM:143; do
-	trap "kill -TERM $child; wait $child; exit ${s#*:}" "${s%:*}"
+	trap "kill -TERM $child; wait $child || :; exit ${s#*:}" "${s%:*}"
 done
 wait $child

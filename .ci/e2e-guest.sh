@@ -58,17 +58,17 @@ make_root() {
 		test -e /vmlinuz && test -e /initrd.img'
 	umount -R -l "$root/proc" "$root/dev"
 
-	rm -f "$root/usr/sbin/policy-rc.d" "$root"/etc/ssh/ssh_host_* "$root"/var/lib/apt/lists/*_* "$root/etc/resolv.conf"
+	rm -f "$root/usr/sbin/policy-rc.d" "$root"/etc/ssh/ssh_host_* "$root"/var/lib/apt/lists/*_* "$root/etc/resolv.conf" "$root/etc/hostname"
 	ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 	# Every guest of this image carries the same machine-id, as those of a copied machine do: the seed has to change it.
 	echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 	echo 'datasource_list: [NoCloud, None]' >"$root/etc/cloud/cloud.cfg.d/90-labctl.cfg"
-	# What a cloud image does by timer is no part of any test, and an emulated processor has better things to do.
+	# What a cloud image does by timer is no part of any test, and an emulated processor has better things to do. Loading
+	# AppArmor's profiles alone takes half a minute there.
 	for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
-		getty@tty1.service; do
+		apparmor.service systemd-pstore.service getty@tty1.service; do
 		ln -sf /dev/null "$root/etc/systemd/system/$unit"
 	done
-	mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 	for unit in systemd-networkd systemd-resolved; do
 		chroot "$root" systemctl enable "$unit"
 	done

@@ -133,7 +133,7 @@ isolated() {
 		sh "$here/vbox-chroot.sh" "$@" <&3 3<&- &
 	child=$!
 	for s in HUP:129 INT:130 TERM:143; do
-		trap "kill -KILL $child; wait $child; exit ${s#*:}" "${s%:*}"
+		trap "kill -KILL $child; wait $child || :; exit ${s#*:}" "${s%:*}"
 	done
 	status=0
 	wait $child || status=$?

@@ -200,8 +200,10 @@ func fixtures() map[string][]fixture {
 				f.clusterNode("w2", func(n *Node) { n.MachineID = strings.Repeat("0", 32) })
 			}, Fail, "which cp1 has too"},
 			{"neither the node nor its kubelet says", func(f *Facts) {
-				f.unreached("w2")
-				f.clusterNode("w2", func(n *Node) { n.MachineID = "" })
+				for _, w := range []string{"w1", "w2"} { // nothing known of two nodes does not make them the same
+					f.unreached(w)
+					f.clusterNode(w, func(n *Node) { n.MachineID = "" })
+				}
 			}, Unknown, w2Gone},
 			{"w2 cannot be reached, its kubelet said", func(f *Facts) { f.unreached("w2") }, Pass, ""},
 		},
@@ -422,6 +424,15 @@ func fixtures() map[string][]fixture {
 				f.slice("hello-svc", func(s *EndpointSlice) { s.Ports = []int{80} })
 			}, Fail, "to 80"},
 			{"a target by name", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Ports[0].Target = "http" }) }, Pass, ""},
+			{"endpoints that do not follow the target", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Ports[0].Target = "9090" }) }, Fail, "to 9090 (endpoints: 8080)"},
+			{"a target by name, and no endpoints", func(f *Facts) {
+				f.changeService("hello-svc", func(s *Service) { s.Ports[0].Target = "http" })
+				f.Cluster.Pods.Value = nil
+				f.slice("hello-svc", func(s *EndpointSlice) { s.Ports = nil })
+			}, Fail, "(endpoints: <none>)"},
+			{"a pod that is not ready listens elsewhere", func(f *Facts) {
+				f.pod("hello-w1-0", func(p *Pod) { p.Ready = false; p.Ports = []int{80} })
+			}, Pass, ""},
 			{"no endpoints", func(f *Facts) { f.slice("hello-svc", func(s *EndpointSlice) { s.Ports = nil }) }, Fail, "(endpoints: <none>)"},
 			{"pods that declare no port", func(f *Facts) {
 				for i := range f.Cluster.Pods.Value {

@@ -125,7 +125,7 @@ func evalVirtual(f Facts) Result {
 				}
 			}
 			for _, r := range facts.Routes.Value {
-				if r.To.Bits() != 0 && r.To.Contains(s.ClusterIP) && !(ipvs && r.Dev == ipvsDevice) {
+				if r.To.Bits() != 0 && r.To.Contains(s.ClusterIP) {
 					clean = false
 					j.judge(false, expected, fmt.Sprintf("%s routes %s of %s/%s: %s", n.Name, s.ClusterIP, s.Namespace, s.Name, r), facts.Routes.From.showing(r.String()))
 				}

@@ -53,11 +53,14 @@ func evalNodePortMapping(f Facts) Result {
 	actual := fmt.Sprintf("%s %d:%d, to %s", s.Type, p.Port, p.NodePort, p.Target)
 	good := s.Type == "NodePort" && p.NodePort == f.Lab.Demo.NodePort && p.NodePort >= nodePortFirst && p.NodePort <= nodePortLast
 	if endpoints.Known {
+		// What the EndpointSlice says is what packets are sent to; the service's own target may be a port's name.
 		reached := f.Cluster.endpointPorts(s)
-		if target, err := strconv.Atoi(p.Target); err != nil || !slices.Contains(reached, target) {
-			// A port's name, or nothing behind it: what the EndpointSlice says is what packets are sent to.
+		if p.Target != numbers(reached) {
 			actual += fmt.Sprintf(" (endpoints: %s)", numbers(reached))
-			good = good && err != nil && len(reached) > 0
+		}
+		good = good && len(reached) > 0
+		if target, err := strconv.Atoi(p.Target); err == nil {
+			good = good && slices.Equal(reached, []int{target})
 		}
 		if len(listening) > 0 {
 			good = good && slices.Equal(reached, listening)

@@ -17,7 +17,7 @@ type KVMFacts struct {
 
 // KVM asks whether the kernel's own hypervisor is in VirtualBox's way. From Linux 6.12 on, KVM holds the CPU's
 // virtualization as soon as it is loaded, unless enable_virt_at_load is off; VirtualBox 7.2.10 learned to share it and needs
-// it on, but for Linux 6.12 itself (https://github.com/VirtualBox/virtualbox/issues/81, 188, 711 and 713). Which
+// it on, but for Linux 6.12 itself (https://github.com/VirtualBox/virtualbox/issues/81 and /713). Which
 // combination works is known from reports only, so that this is never more than a warning.
 func KVM(f KVMFacts) Finding {
 	const name = "KVM"

@@ -37,6 +37,10 @@ func TestParseRoutes(t *testing.T) {
 		file, goos string
 		want       []Route
 	}{
+		{"ip-route-container.txt", "linux", []Route{
+			route("0.0.0.0/0", "192.0.2.1", "eth0"),
+			route("192.0.2.0/24", "", "eth0"),
+		}},
 		{"ip-route-vpn.txt", "linux", []Route{
 			route("0.0.0.0/0", "192.168.1.1", "wlp2s0"),
 			route("10.0.0.0/8", "10.8.0.1", "tun0"),

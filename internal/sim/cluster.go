@@ -206,34 +206,20 @@ func (c *cluster) change(alter func(*clusterState) error) error {
 	if err != nil || string(before) == string(after) {
 		return err
 	}
-	return guestFiles(c.w.guestDir(c.disk)).write(stateFilePath, "root", 0o600, after)
-}
-
-// at looks at the cluster on a disk without bringing it up to date; nil if there is none.
-func (m *moment) cluster(disk string, now time.Time) (*cluster, error) {
-	st, err := m.w.clusterState(disk)
-	if err != nil || st == nil {
-		return nil, err
+	if err := guestFiles(c.w.guestDir(c.disk)).write(stateFilePath, "root", 0o600, after); err != nil {
+		return err
 	}
-	c := &cluster{w: m.w, disk: disk, now: now, state: st, up: map[string]*guest{}}
-	for _, g := range m.guests {
-		c.up[g.disk] = g
-	}
-	return c, nil
+	c.w.mu.Lock()
+	delete(c.w.states, c.disk)
+	c.w.mu.Unlock()
+	return c.w.newEpoch()
 }
 
 // dataplane is the cluster that flannel, kube-proxy and the pods on this guest belong to, with the guest's node: from
 // joining until the machine's next boot, also while k3s is stopped.
 func (g *guest) dataplane() (*cluster, *nodeRecord) {
-	if g.state.Cluster == "" {
-		return nil, nil
-	}
-	m, err := g.moment()
-	if err != nil {
-		return nil, nil
-	}
-	c, err := m.cluster(g.state.Cluster, g.now)
-	if err != nil || c == nil {
+	c := g.cluster()
+	if c == nil {
 		return nil, nil
 	}
 	for _, n := range c.state.Nodes {
@@ -242,6 +228,14 @@ func (g *guest) dataplane() (*cluster, *nodeRecord) {
 		}
 	}
 	return nil, nil
+}
+
+// cluster is the one that this guest joined, now or before; nil if there is none, and while it boots.
+func (g *guest) cluster() *cluster {
+	if g.peers == nil {
+		return nil
+	}
+	return g.peers.clusters[g.state.Cluster]
 }
 
 // serverReady is when the API of the k3s server on this guest answers; false if none runs here.
@@ -266,10 +260,7 @@ func (g *guest) joinable(u unit) (server *guest, ready time.Time, why string, er
 			return nil, time.Time{}, fmt.Sprintf("failed to get CA certs: Get %q: dial tcp: lookup %s: no such host", u.K3s.Server+"/cacerts", target.Hostname()), nil
 		}
 	}
-	server, err = g.reach(address)
-	if err != nil {
-		return nil, time.Time{}, "", err
-	}
+	server = g.reach(address)
 	failed := func(why string) (*guest, time.Time, string, error) {
 		return nil, time.Time{}, fmt.Sprintf("failed to validate connection to cluster at %s: failed to get CA certs: Get %q: dial tcp %s: %s",
 			u.K3s.Server, "https://127.0.0.1:6444/cacerts", target.Host, why), nil
@@ -325,11 +316,7 @@ func (w *World) joined(g *guest) (bool, string, error) {
 		ready, _ := g.serverReady()
 		return !g.now.Before(ready), "", nil
 	}
-	c, err := g.clusterView()
-	if err != nil {
-		return false, "", err
-	}
-	if c != nil {
+	if c := g.cluster(); c != nil {
 		for _, n := range c.state.Nodes {
 			if n.Disk == g.disk && n.Start.Equal(u.Since) {
 				return true, "", nil
@@ -340,39 +327,20 @@ func (w *World) joined(g *guest) (bool, string, error) {
 	return false, why, err
 }
 
-// clusterView is the cluster that this guest joined, now or before.
-func (g *guest) clusterView() (*cluster, error) {
-	if g.state.Cluster == "" {
-		return nil, nil
-	}
-	m, err := g.moment()
-	if err != nil {
-		return nil, err
-	}
-	return m.cluster(g.state.Cluster, g.now)
-}
-
 // settle brings every cluster up to date: it registers nodes whose service has been running for long enough, and schedules.
-// That nothing happens between two looks at the world is what makes it need no daemon.
-func (w *World) settle(now time.Time) error {
-	guests, err := w.running(now)
-	if err != nil {
-		return err
-	}
-	m := &moment{w: w, at: map[netip.Addr][]*guest{}}
-	if len(guests) > 0 {
-		if m, err = w.moment(guests[0]); err != nil {
-			return err
-		}
-	}
+// That nothing happens between two looks at the world is what makes it need no daemon. It reports whether it did anything.
+func (m *moment) settle() (bool, error) {
+	settled := false
 	for _, g := range m.guests {
-		if ready, ok := g.serverReady(); ok && !now.Before(ready) {
-			if err := w.settleCluster(m, g); err != nil {
-				return fmt.Errorf("SIMULATED cluster of %q: %w", g.machine.Name, err)
+		if ready, ok := g.serverReady(); ok && !m.now.Before(ready) {
+			did, err := m.settleCluster(g)
+			if err != nil {
+				return false, fmt.Errorf("SIMULATED cluster of %q: %w", g.machine.Name, err)
 			}
+			settled = settled || did
 		}
 	}
-	return nil
+	return settled, nil
 }
 
 // joining is a node that has to be in the cluster.
@@ -382,14 +350,15 @@ type joining struct {
 	ready time.Time
 }
 
-func (w *World) settleCluster(m *moment, server *guest) error {
+func (m *moment) settleCluster(server *guest) (bool, error) {
+	w := m.w
 	_, u, _ := server.k3sUnit()
 	ready, _ := server.serverReady()
 	nodes := []joining{{server, u, ready}}
 	var facts strings.Builder
 	st, err := w.clusterState(server.disk)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, g := range m.guests {
 		_, u, ok := g.k3sUnit()
@@ -404,7 +373,7 @@ func (w *World) settleCluster(m *moment, server *guest) error {
 		}
 		to, ready, _, err := g.joinable(u)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if to != nil && to.disk == server.disk && !g.now.Before(ready) {
 			fmt.Fprintln(&facts, "joins")
@@ -416,13 +385,10 @@ func (w *World) settleCluster(m *moment, server *guest) error {
 	last := w.derived[server.disk]
 	w.mu.Unlock()
 	if last != nil && last.facts == facts.String() && last.stamp.same(stamp) && stamp.info != nil {
-		return nil
+		return false, nil
 	}
 	slices.SortStableFunc(nodes[1:], func(a, b joining) int { return a.ready.Compare(b.ready) })
-	c := &cluster{w: w, disk: server.disk, now: server.now, up: map[string]*guest{}}
-	for _, g := range m.guests {
-		c.up[g.disk] = g
-	}
+	c := &cluster{w: w, disk: server.disk, now: m.now, up: m.byDisk}
 	var joined []joining
 	if err := c.change(func(st *clusterState) error {
 		if st.Settings == nil {
@@ -438,17 +404,17 @@ func (w *World) settleCluster(m *moment, server *guest) error {
 		c.system(st)
 		return nil
 	}); err != nil {
-		return err
+		return false, err
 	}
 	for _, n := range joined {
 		if err := c.equip(n); err != nil {
-			return err
+			return false, err
 		}
 	}
 	w.mu.Lock()
 	w.derived[server.disk] = &derivedCluster{stampOf(w.stateFile(server.disk)), facts.String()}
 	w.mu.Unlock()
-	return nil
+	return true, nil
 }
 
 // register puts a node into the cluster, or renews what it says of itself after a restart.

@@ -190,15 +190,12 @@ func (p *process) api(r *request) (*cluster, int) {
 	if err != nil || base64.StdEncoding.EncodeToString(ca) != config.Clusters[0].Cluster.CA {
 		return nil, p.errorf("Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by unknown authority")
 	}
-	m, err := a.tls.moment()
-	if err != nil {
-		return nil, p.errorf("error: %v", err)
-	}
-	c, err := m.cluster(a.tls.disk, p.guest.now)
-	if err != nil || c == nil {
+	c := a.tls.cluster()
+	if c == nil {
 		return nil, p.errorf("The connection to the server %s was refused - did you specify the right host or port?", u.Host)
 	}
-	return c, 0
+	changeable := *c
+	return &changeable, 0
 }
 
 // selected are the objects that KIND[,KIND…] [NAME…] or KIND/NAME… with the flags stand for.
@@ -542,10 +539,7 @@ func (p *process) kubelet(c *cluster, r *request) (*podRecord, *guest, int) {
 	}
 	n := c.state.node(pod.Node)
 	server := c.up[c.disk]
-	host, err := server.reach(n.InternalIP)
-	if err != nil {
-		return nil, nil, p.errorf("error: %v", err)
-	}
+	host := server.reach(n.InternalIP)
 	address := fmt.Sprintf("%s:10250", n.InternalIP)
 	if host == nil {
 		return nil, nil, p.errorf("Error from server: error dialing backend: proxy error from 127.0.0.1:6443 while dialing %s, code 502: 502 Bad Gateway", address)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -265,23 +266,29 @@ func imageOf(container map[string]any) (repository, tag string) {
 	return strings.TrimPrefix(repository, "library/"), tag
 }
 
+// The images that the simulated registry has, by their tags.
+var (
+	nginxTags   = regexp.MustCompile(`^(latest|alpine|stable|mainline|1\.\d+(\.\d+)?)(-alpine(-slim)?)?$`)
+	whoamiTags  = regexp.MustCompile(`^(latest|v1\.\d+(\.\d+)?)$`)
+	busyboxTags = regexp.MustCompile(`^(latest|1\.\d+(\.\d+)?)$`)
+)
+
 // imageProblem is why a pod's image cannot be pulled from the simulated registry; empty if it can.
 func imageProblem(p *podRecord) string {
-	known := map[string]string{
-		"nginx":          `^(latest|alpine|stable|mainline|1\.\d+(\.\d+)?)(-alpine(-slim)?)?$`,
-		"traefik/whoami": `^(latest|v1\.\d+(\.\d+)?)$`,
-		"busybox":        `^(latest|1\.\d+(\.\d+)?)$`,
-	}
 	for _, c := range p.containers() {
 		repository, tag := imageOf(c)
-		pattern := known[repository]
-		if strings.HasPrefix(repository, "rancher/") {
-			pattern = `.`
-		}
-		if pattern == "" {
+		known := true
+		switch {
+		case repository == "nginx":
+			known = nginxTags.MatchString(tag)
+		case repository == "traefik/whoami":
+			known = whoamiTags.MatchString(tag)
+		case repository == "busybox":
+			known = busyboxTags.MatchString(tag)
+		case !strings.HasPrefix(repository, "rancher/"):
 			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", fullImage(c), fullImage(c))
 		}
-		if ok, err := regexp.MatchString(pattern, tag); err != nil || !ok {
+		if !known {
 			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: %s: not found", fullImage(c), fullImage(c), fullImage(c))
 		}
 	}
@@ -441,7 +448,7 @@ func (st *clusterState) freeServiceIP(name string) string {
 	// Addresses below the 256th are left to those who choose their own, as the API server does.
 	size := uint32(1) << (32 - st.Settings.ServiceCIDR.Bits())
 	for try := 0; ; try++ {
-		n := binary.BigEndian.Uint32([]byte(hexOf(4, name, fmt.Sprint(try)))) % size
+		n := numberOf(name, fmt.Sprint(try)) % size
 		if ip := st.Settings.serviceIP(n); n > min(256, size/4) && n < size-1 && !used[ip] {
 			return ip
 		}
@@ -451,11 +458,16 @@ func (st *clusterState) freeServiceIP(name string) string {
 // freeNodePort chooses a node port in the same way.
 func (st *clusterState) freeNodePort(name string) int {
 	for try := 0; ; try++ {
-		n := 30000 + int(binary.BigEndian.Uint32([]byte(hexOf(4, name, fmt.Sprint(try))))%2768)
+		n := 30000 + int(numberOf(name, fmt.Sprint(try))%2768)
 		if st.nodePortUser(n) == nil {
 			return n
 		}
 	}
+}
+
+func numberOf(parts ...string) uint32 {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return binary.BigEndian.Uint32(sum[:])
 }
 
 func (st *clusterState) nodePortUser(n int) *object {

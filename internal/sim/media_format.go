@@ -139,7 +139,7 @@ func deviceType(path string) string {
 			return "DVD"
 		}
 	case ".img", ".ima", ".dsk", ".flp", ".vfd":
-		if size%512 == 0 && size > 0 && size <= 82*48*2*512 {
+		if size%512 == 0 && size > 0 {
 			return "floppy"
 		}
 	}

@@ -28,7 +28,12 @@ type guest struct {
 	dir     string
 	files   files
 	state   *guestState // not to be changed; see update
-	peers   *moment     // see moment
+	peers   *moment     // nil while it boots
+
+	// Worked out once a moment; nil while it boots.
+	ownNICs   []link
+	allLinks  func() []link
+	allRoutes func() []route
 }
 
 // guestState is guest.json: what is not a file in the guest, yet outlives a command.
@@ -75,14 +80,19 @@ func guestFiles(dir string) files {
 	return files{root: filepath.Join(dir, "root"), meta: filepath.Join(dir, "meta")}
 }
 
-// guest returns the guest of a machine, booted; nil while the machine is off, paused or still booting.
-func (w *World) guest(m machineState, now time.Time) (*guest, error) {
+// guest returns the guest of a machine, booted; nil while the machine is off, paused or still booting. If it is known that nothing was
+// changed since it was looked at before, it is not read again.
+func (w *World) guest(m machineState, now time.Time, before *guest) (*guest, error) {
 	_, disk, ok := m.disk()
 	if !ok || !m.running(now) || now.Before(m.StartedAt.Add(w.options.Boot)) {
 		return nil, nil
 	}
 	g := &guest{w: w, now: now, machine: m, disk: disk, dir: w.guestDir(disk)}
 	g.files = guestFiles(g.dir)
+	if before != nil && before.state.Boot.Equal(m.StartedAt) {
+		g.state = before.state
+		return g, nil
+	}
 	var err error
 	if g.state, err = w.guestState(disk); err != nil {
 		return nil, err
@@ -93,39 +103,6 @@ func (w *World) guest(m machineState, now time.Time) (*guest, error) {
 		}
 	}
 	return g, nil
-}
-
-// guestOf finds the guest of a disk; nil if it is not up.
-func (w *World) guestOf(disk string, now time.Time) (*guest, error) {
-	s, err := w.virtualBox()
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range s.Machines {
-		if _, d, ok := m.disk(); ok && d == disk {
-			return w.guest(m, now)
-		}
-	}
-	return nil, nil
-}
-
-// running returns all guests that are up.
-func (w *World) running(now time.Time) ([]*guest, error) {
-	s, err := w.virtualBox()
-	if err != nil {
-		return nil, err
-	}
-	var all []*guest
-	for _, m := range s.Machines {
-		g, err := w.guest(m, now)
-		if err != nil {
-			return nil, err
-		}
-		if g != nil {
-			all = append(all, g)
-		}
-	}
-	return all, nil
 }
 
 func (w *World) guestState(disk string) (*guestState, error) {
@@ -177,7 +154,13 @@ func (g *guest) update(change func(*guestState)) error {
 		return err
 	}
 	g.state = st
-	return writeFile(name, data)
+	if err := writeFile(name, data); err != nil {
+		return err
+	}
+	g.w.mu.Lock()
+	g.w.guests[g.disk] = &cached[guestState]{stampOf(name), st}
+	g.w.mu.Unlock()
+	return g.w.newEpoch()
 }
 
 // lockFile waits for the lock of that file, which a killed process gives back.

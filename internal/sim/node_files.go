@@ -67,6 +67,11 @@ func (f files) attributes(p string, dir bool) attributes {
 			return a
 		}
 	}
+	return usual(p, dir)
+}
+
+// usual are the attributes of a file that nothing is recorded of.
+func usual(p string, dir bool) attributes {
 	a := attributes{Mode: 0o644, Owner: "root"}
 	if dir {
 		a.Mode = 0o755
@@ -154,6 +159,11 @@ func (f files) may(user, p string, want fs.FileMode) error {
 	if err != nil {
 		return err
 	}
+	return f.mayAt(user, p, at, want)
+}
+
+// mayAt is may for a path that p was resolved to.
+func (f files) mayAt(user, p, at string, want fs.FileMode) error {
 	if user == "root" {
 		return nil
 	}
@@ -216,11 +226,11 @@ func (f files) open(user, p string, flag int, perm fs.FileMode) (*os.File, error
 	if flag&(os.O_WRONLY|os.O_RDWR) != 0 {
 		want = 2
 	}
-	if err := f.may(user, p, want); err != nil {
-		return nil, err
-	}
 	at, err := f.resolve(p, true)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.mayAt(user, p, at, want); err != nil {
 		return nil, err
 	}
 	info, err := os.Lstat(f.host(at))
@@ -230,8 +240,11 @@ func (f files) open(user, p string, flag int, perm fs.FileMode) (*os.File, error
 	case err != nil && flag&os.O_CREATE == 0:
 		return nil, pathError("open", p, syscall.ENOENT)
 	case err != nil:
-		if err := f.setAttributes(at, attributes{Mode: perm & fs.ModePerm, Owner: user}); err != nil {
-			return nil, err
+		// What was removed took its record with it, so that the usual needs none.
+		if a := (attributes{Mode: perm & fs.ModePerm, Owner: user}); a != usual(at, false) {
+			if err := f.setAttributes(at, a); err != nil {
+				return nil, err
+			}
 		}
 	}
 	file, err := os.OpenFile(f.host(at), flag, 0o600)
@@ -242,11 +255,11 @@ func (f files) open(user, p string, flag int, perm fs.FileMode) (*os.File, error
 }
 
 func (f files) read(user, p string) ([]byte, error) {
-	if err := f.may(user, p, 4); err != nil {
-		return nil, err
-	}
 	at, err := f.resolve(p, true)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.mayAt(user, p, at, 4); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(f.host(at))
@@ -448,10 +461,12 @@ func reason(err error) string {
 // writeFile replaces a file on the host at once, making the directories above it.
 func writeFile(name string, data []byte) error {
 	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	tmp, err := os.CreateTemp(dir, ".part-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			tmp, err = os.CreateTemp(dir, ".part-*")
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,21 @@ type linkChange struct {
 	Removed []netip.Prefix `json:"removed,omitempty"`
 }
 
-// nics are lo and the guest's physical interfaces.
+// nics are lo and the guest's physical interfaces. The result must not be changed.
 func (g *guest) nics() []link {
+	if g.ownNICs != nil {
+		return g.ownNICs
+	}
+	return g.findNICs()
+}
+
+func (g *guest) findNICs() []link {
 	all := []link{{Index: 1, Name: "lo", MAC: "00:00:00:00:00:00", Kind: "loopback", MTU: 65536, Addresses: []address{
 		{Prefix: netip.MustParsePrefix("127.0.0.1/8")}, {Prefix: netip.MustParsePrefix("::1/128")}}}}
-	adapters, _ := g.w.hostAddresses() // unreadable: nothing is at the other end of the cable
+	var adapters []hostOnlyState
+	if vbox, err := g.w.virtualBox(); err == nil { // else nothing is at the other end of the cable
+		adapters = vbox.hostAddresses()
+	}
 	for i, n := range g.machine.NICs {
 		if n.Kind == "none" || n.Kind == "" || i >= len(nicNames) {
 			continue
@@ -138,9 +148,16 @@ func macOf(name ...string) string {
 	return net.HardwareAddr(sum[:6]).String()
 }
 
-// links are all interfaces: the NICs, and in a cluster flannel's, the pods' and kube-proxy's.
+// links are all interfaces: the NICs, and in a cluster flannel's, the pods' and kube-proxy's. The result must not be changed.
 func (g *guest) links() []link {
-	all := g.nics()
+	if g.allLinks != nil {
+		return g.allLinks()
+	}
+	return g.findLinks()
+}
+
+func (g *guest) findLinks() []link {
+	all := slices.Clone(g.nics())
 	c, rec := g.dataplane()
 	if rec == nil {
 		return all
@@ -226,8 +243,15 @@ type routeChange struct {
 	Route  route `json:"route"`
 }
 
-// routes is the guest's IPv4 routing table, in the kernel's order.
+// routes is the guest's IPv4 routing table, in the kernel's order. The result must not be changed.
 func (g *guest) routes() []route {
+	if g.allRoutes != nil {
+		return g.allRoutes()
+	}
+	return g.findRoutes()
+}
+
+func (g *guest) findRoutes() []route {
 	var all []route
 	links := g.links()
 	up := map[string]bool{}
@@ -290,67 +314,29 @@ func (g *guest) routeTo(a netip.Addr) (route, bool) {
 	return best, found
 }
 
-// moment is all guests that are up at one time.
-type moment struct {
-	w      *World
-	guests []*guest
-	at     map[netip.Addr][]*guest // by the addresses of their NICs
-}
-
-func (g *guest) moment() (*moment, error) {
+// others are the guests with a NIC that has that address. A guest that is still booting sees none.
+func (g *guest) others(a netip.Addr) []*guest {
 	if g.peers == nil {
-		m, err := g.w.moment(g)
-		if err != nil {
-			return nil, err
-		}
-		g.peers = m
+		return nil
 	}
-	return g.peers, nil
-}
-
-// moment collects the guests at the time of g, g itself among them.
-func (w *World) moment(g *guest) (*moment, error) {
-	guests, err := w.running(g.now)
-	if err != nil {
-		return nil, err
-	}
-	m := &moment{w: w, at: map[netip.Addr][]*guest{}}
-	for _, other := range guests {
-		if other.disk == g.disk {
-			other = g
-		}
-		other.peers = m
-		m.guests = append(m.guests, other)
-		for _, l := range other.nics() {
-			for _, a := range l.Addresses {
-				if l.works() && l.Kind == "ether" {
-					m.at[a.Addr()] = append(m.at[a.Addr()], other)
-				}
-			}
-		}
-	}
-	return m, nil
+	return g.peers.at[a]
 }
 
 // reach finds who gets a packet that g sends to an address of a NIC: g itself, a guest on the same host-only network, or
 // nobody. VirtualBox's NAT networks lead to no other guest.
-func (g *guest) reach(to netip.Addr) (*guest, error) {
+func (g *guest) reach(to netip.Addr) *guest {
 	if g.owns(to) {
-		return g, nil
+		return g
 	}
-	m, err := g.moment()
-	if err != nil {
-		return nil, err
-	}
-	for _, other := range m.at[to] {
+	for _, other := range g.others(to) {
 		for _, mine := range g.nics() {
 			for _, theirs := range other.nics() {
 				if mine.Network != "" && mine.Network == theirs.Network && mine.works() && theirs.works() && theirs.holds(to) &&
 					slices.ContainsFunc(mine.Addresses, func(a address) bool { return a.Masked().Contains(to) }) {
-					return other, nil
+					return other
 				}
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
@@ -22,8 +21,12 @@ import (
 func (w *World) serveSSH(ctx context.Context, disk string, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // what reads from it fails, and ends
 	defer stop()
-	g, err := w.guestOf(disk, time.Now())
-	if err != nil || g == nil {
+	m, err := w.look()
+	if err != nil {
+		return
+	}
+	g := m.guest(disk)
+	if g == nil {
 		return // the client sees the connection end, as when the machine stops
 	}
 	config := &ssh.ServerConfig{ServerVersion: "SSH-2.0-OpenSSH_8.9p1 Ubuntu-3ubuntu0.13", PublicKeyCallback: g.authorize, MaxAuthTries: 6}

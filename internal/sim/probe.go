@@ -45,10 +45,7 @@ func (g *guest) packetPath(to netip.AddrPort, inside bool) (answer, error) {
 	case r.Gateway != "" && !inside:
 		return answer{}, errLost // the reply would not find back
 	}
-	other, err := g.reach(to.Addr())
-	if err != nil {
-		return answer{}, err
-	}
+	other := g.reach(to.Addr())
 	if other == nil {
 		if r.Gateway != "" {
 			return answer{}, errLost // into the internet, which there is none of
@@ -96,10 +93,7 @@ func (g *guest) viaService(c *cluster, o *object, p servicePort) (answer, error)
 	case e.Pod == nil && g.owns(e.Addr):
 		return g.listener(to)
 	case e.Pod == nil:
-		other, err := g.reach(e.Addr)
-		if err != nil {
-			return answer{}, err
-		}
+		other := g.reach(e.Addr)
 		if other == nil {
 			return answer{}, errLost
 		}
@@ -128,11 +122,7 @@ func (g *guest) overlay(c *cluster, rec *nodeRecord, to netip.AddrPort) (answer,
 			src, dst *nodeRecord
 			back     netip.Addr
 		}{{g, rec, peer, to.Addr()}, {other, peer, rec, rec.subnet(c.state).Addr()}} {
-			ok, err := c.tunnel(way.from, way.src, way.dst, way.back)
-			if err != nil {
-				return answer{}, err
-			}
-			if !ok {
+			if !c.tunnel(way.from, way.src, way.dst, way.back) {
 				return answer{}, errLost
 			}
 		}
@@ -144,10 +134,10 @@ func (g *guest) overlay(c *cluster, rec *nodeRecord, to netip.AddrPort) (answer,
 // tunnel reports whether a VXLAN packet from one node arrives at another: its route leads into flannel.1 and the device there
 // is up; the packet goes to the other's announced address, out of the device that flannel chose; that address is the other
 // node's; and the frame in it carries the announced MAC, which must be the other device's real one.
-func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) (bool, error) {
+func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) bool {
 	r, ok := from.routeTo(inner)
 	if !ok || r.Dev != "flannel.1" || dst.MAC != dst.VtepMAC {
-		return false, nil
+		return false
 	}
 	device := func(g *guest, name string) (link, bool) {
 		for _, l := range g.links() {
@@ -162,19 +152,19 @@ func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) (b
 		rec *nodeRecord
 	}{{from, src}, {c.up[dst.Disk], dst}} {
 		if end.g == nil {
-			return false, nil
+			return false
 		}
 		if l, ok := device(end.g, "flannel.1"); !ok || l.MAC != end.rec.MAC {
-			return false, nil
+			return false
 		}
 	}
 	out, ok := device(from, src.Iface)
 	if !ok || !out.holds(src.PublicIP) || from.owns(dst.PublicIP) ||
 		!slices.ContainsFunc(out.Addresses, func(a address) bool { return a.Masked().Contains(dst.PublicIP) }) {
-		return false, nil
+		return false
 	}
-	to, err := from.reach(dst.PublicIP)
-	return to != nil && to.disk == dst.Disk, err
+	to := from.reach(dst.PublicIP)
+	return to != nil && to.disk == dst.Disk
 }
 
 // atPod is the connection on the pod's own node.
@@ -219,18 +209,8 @@ func apiServer(w http.ResponseWriter, r *http.Request) {
 }
 
 // fromOutside serves a connection that has come in through one of the guest's NICs.
-func (w *World) fromOutside(g *guest, to netip.AddrPort) (server, error) {
-	if err := w.settle(g.now); err != nil {
-		return nil, err
-	}
-	fresh, err := w.guestOf(g.disk, g.now)
-	if err != nil {
-		return nil, err
-	}
-	if fresh == nil {
-		return nil, hostUnreachable()
-	}
-	a, err := fresh.packetPath(to, false)
+func (g *guest) fromOutside(to netip.AddrPort) (server, error) {
+	a, err := g.packetPath(to, false)
 	switch {
 	case err != nil:
 		return nil, err

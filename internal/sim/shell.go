@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -93,27 +92,23 @@ func (p *process) input(name string) ([]byte, error) {
 
 // guest is the guest as it is now; an error if it is not up any more.
 func (s *session) guest() (*guest, error) {
-	now := time.Now()
 	if s.booting != nil {
 		st, err := s.world.guestState(s.disk)
 		if err != nil {
 			return nil, err
 		}
 		g := *s.booting
-		g.state, g.peers = st, nil
+		g.state = st
 		return &g, nil
 	}
-	if err := s.world.settle(now); err != nil {
-		return nil, err
-	}
-	g, err := s.world.guestOf(s.disk, now)
+	m, err := s.world.look()
 	if err != nil {
 		return nil, err
 	}
-	if g == nil {
-		return nil, errPowerOff
+	if g := m.guest(s.disk); g != nil {
+		return g, nil
 	}
-	return g, nil
+	return nil, errPowerOff
 }
 
 // errPowerOff ends a session whose machine was stopped.

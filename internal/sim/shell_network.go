@@ -211,7 +211,7 @@ func (p *process) ipShow(args []string, addresses, asJSON, brief, details, only4
 	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool {
 		return a == "show" || a == "list" || a == "dev" || a == "s" || a == "sh" || a == "ls"
 	})
-	links := p.guest.links()
+	links := slices.Clone(p.guest.links())
 	kind := ""
 	for len(args) > 0 {
 		switch {
@@ -235,7 +235,7 @@ func (p *process) ipShow(args []string, addresses, asJSON, brief, details, only4
 			continue
 		}
 		if only4 {
-			l.Addresses = slices.DeleteFunc(l.Addresses, func(a address) bool { return !a.Addr().Is4() })
+			l.Addresses = slices.DeleteFunc(slices.Clone(l.Addresses), func(a address) bool { return !a.Addr().Is4() })
 		}
 		switch {
 		case asJSON:
@@ -343,7 +343,7 @@ func (p *process) ipRoute(args []string, asJSON bool) int {
 		}
 	}
 	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "show" || a == "list" || a == "sh" })
-	routes := p.guest.routes()
+	routes := slices.Clone(p.guest.routes())
 	for len(args) > 0 {
 		switch {
 		case args[0] == "default":
@@ -671,10 +671,8 @@ func (p *process) source() netip.Addr {
 	if p.session.pod != nil {
 		return p.session.pod.IP
 	}
-	if _, rec := p.guest.dataplane(); rec != nil {
-		if c, _ := p.guest.dataplane(); c != nil {
-			return rec.subnet(c.state).Addr()
-		}
+	if c, rec := p.guest.dataplane(); rec != nil {
+		return rec.subnet(c.state).Addr()
 	}
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }

@@ -38,6 +38,7 @@ func VBoxManage(dir string, args []string, stdout, stderr io.Writer) (exit int) 
 		c.errors.WriteString(f.stderr)
 		exit = f.exit
 	default:
+		c.out.Reset()
 		fmt.Fprintf(&c.errors, "VBoxManage: error: SIMULATED VirtualBox: %v\n", err)
 		exit = 1
 	}

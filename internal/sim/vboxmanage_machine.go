@@ -2,11 +2,8 @@ package sim
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -95,7 +92,7 @@ func (c *call) createVM(args []string) error {
 	}
 	m.NICs[0].Kind = "nat"
 	m.ConfigFile = filepath.Join(base, m.Groups, m.Name, m.Name+".vbox")
-	if _, err := os.Stat(m.ConfigFile); !errors.Is(err, fs.ErrNotExist) {
+	if exists(m.ConfigFile) {
 		return comError(codeFile, machineWrap, where, fmt.Sprintf("Machine settings file '%s' already exists", m.ConfigFile))
 	}
 	c.state.Machines = append(c.state.Machines, m)

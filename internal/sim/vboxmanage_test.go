@@ -481,6 +481,11 @@ func TestKilledCallIsFinishedByTheNext(t *testing.T) {
 	if s, err = readState(f.dir); err != nil || len(s.Pending) != 0 {
 		t.Errorf("%d changes are still pending, %v", len(s.Pending), err)
 	}
+	// One that cannot be finished is told once and does not stand in the way of others.
+	if _, errs, exit := f.run("createmedium disk --filename LAB/base.img/x.vdi --diffparent LAB/base.vdi"); exit != 1 || !strings.Contains(errs, "not a directory") {
+		t.Errorf("a disk that cannot be written: exit status %d, %q", exit, errs)
+	}
+	f.do("closemedium disk LAB/base.img/x.vdi")
 	writeTestFile(t, stateFile(f.dir), []byte("{"))
 	if _, errs, exit := f.run("list vms"); exit != 1 || !strings.Contains(errs, "SIMULATED") {
 		t.Errorf("a spoilt state file: exit status %d, %q", exit, errs)

@@ -61,6 +61,9 @@ func replaceFile(path string, data []byte) error {
 }
 
 func (s *vboxState) write(path string, data []byte) {
+	if abs, err := filepath.Abs(path); err == nil { // the next call may be made elsewhere
+		path = abs
+	}
 	s.Pending = append(s.Pending, fileChange{Path: path, Data: data})
 }
 
@@ -306,18 +309,18 @@ func updateState(dir string, change func(*vboxState) error) error {
 	return settleFiles(dir, &s)
 }
 
-// settleFiles does the pending changes, in order, and records that they are done. The caller holds the lock.
+// settleFiles does the pending changes, in order, and records that they are done. One that cannot be done is told once
+// and not tried again: its medium is inaccessible then. The caller holds the lock.
 func settleFiles(dir string, s *vboxState) error {
 	if len(s.Pending) == 0 {
 		return nil
 	}
+	var failed error
 	for _, c := range s.Pending {
-		if err := c.apply(); err != nil {
-			return fmt.Errorf("simulated VirtualBox: %w", err)
-		}
+		failed = errors.Join(failed, c.apply())
 	}
 	s.Pending = nil
-	return writeState(dir, *s)
+	return errors.Join(failed, writeState(dir, *s))
 }
 
 func writeState(dir string, s vboxState) error {

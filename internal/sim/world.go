@@ -33,7 +33,10 @@ type World struct {
 	done     chan struct{} // closed by Close
 	serving  sync.WaitGroup
 
-	mu      sync.Mutex
+	looking sync.Mutex
+	last    *moment // guarded by looking
+
+	mu      sync.Mutex // guards what follows
 	vbox    cached[vboxState]
 	guests  map[string]*cached[guestState] // by disk
 	states  map[string]*cached[clusterState]
@@ -102,18 +105,14 @@ func (w *World) virtualBox() (*vboxState, error) {
 }
 
 // hostAddresses are the host's networks that guests are on: the host-only adapters that are up.
-func (w *World) hostAddresses() ([]hostOnlyState, error) {
-	s, err := w.virtualBox()
-	if err != nil {
-		return nil, err
-	}
+func (s *vboxState) hostAddresses() []hostOnlyState {
 	var up []hostOnlyState
 	for _, h := range s.HostOnly {
 		if h.Up && h.Address.IsValid() {
 			up = append(up, h)
 		}
 	}
-	return up, nil
+	return up
 }
 
 // wait lasts d of the simulated machines' time, or until ctx ends.

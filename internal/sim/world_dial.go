@@ -50,7 +50,11 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 	if err != nil {
 		return fail(fmt.Errorf("SIMULATED network has no host %q", host))
 	}
-	serve, err := w.route(to)
+	m, err := w.look()
+	if err != nil {
+		return fail(err)
+	}
+	serve, err := m.route(to)
 	if err == nil {
 		return w.connect(ctx, to, serve)
 	}
@@ -80,20 +84,17 @@ func netUnreachable() error  { return os.NewSyscallError("connect", syscall.ENET
 type server func(ctx context.Context, c net.Conn)
 
 // route finds who answers the host at an address.
-func (w *World) route(to netip.AddrPort) (server, error) {
+func (m *moment) route(to netip.AddrPort) (server, error) {
 	if to.Addr().IsLoopback() {
-		return w.forwarded(to)
+		return m.forwarded(to)
 	}
-	adapters, err := w.hostAddresses()
-	if err != nil {
-		return nil, err
-	}
+	adapters := m.vbox.hostAddresses()
 	for _, a := range adapters {
 		if a.Address.Masked().Contains(to.Addr()) {
-			return w.neighbour(a, to.Addr(), to)
+			return m.neighbour(a, to.Addr(), to)
 		}
 	}
-	routes, err := w.readHostRoutes()
+	routes, err := m.w.readHostRoutes()
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (w *World) route(to netip.AddrPort) (server, error) {
 		}
 		for _, a := range adapters {
 			if a.Address.Masked().Contains(r.Gateway) {
-				return w.neighbour(a, r.Gateway, to)
+				return m.neighbour(a, r.Gateway, to)
 			}
 		}
 	}
@@ -111,33 +112,23 @@ func (w *World) route(to netip.AddrPort) (server, error) {
 }
 
 // forwarded follows a NAT rule of a running machine. VirtualBox accepts the connection itself, and drops it if the guest does not answer.
-func (w *World) forwarded(to netip.AddrPort) (server, error) {
-	s, err := w.virtualBox()
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	for _, m := range s.Machines {
-		if !m.running(now) {
+func (m *moment) forwarded(to netip.AddrPort) (server, error) {
+	for _, machine := range m.vbox.Machines {
+		if !machine.running(m.now) {
 			continue
 		}
-		for slot, nic := range m.NICs {
+		for slot, nic := range machine.NICs {
 			for _, r := range nic.Rules {
 				if nic.Kind != "nat" || r.Proto != "tcp" || r.HostPort != int(to.Port()) || r.HostIP != "" && r.HostIP != to.Addr().String() {
 					continue
 				}
-				g, err := w.guest(m, now)
-				if err != nil {
-					return nil, err
+				_, disk, _ := machine.disk()
+				if g := m.guest(disk); g != nil && g.hasLease(slot+1) {
+					if serve, err := g.local(netip.AddrPortFrom(natAddress, uint16(r.GuestPort))); err == nil {
+						return serve, nil
+					}
 				}
-				if g == nil || !g.hasLease(slot+1) {
-					return func(context.Context, net.Conn) {}, nil
-				}
-				serve, err := w.local(g, netip.AddrPortFrom(natAddress, uint16(r.GuestPort)))
-				if err != nil {
-					return func(context.Context, net.Conn) {}, nil
-				}
-				return serve, nil
+				return func(context.Context, net.Conn) {}, nil
 			}
 		}
 	}
@@ -145,30 +136,21 @@ func (w *World) forwarded(to netip.AddrPort) (server, error) {
 }
 
 // neighbour hands a packet for `to` to whoever has the address hop on a host-only adapter.
-func (w *World) neighbour(a hostOnlyState, hop netip.Addr, to netip.AddrPort) (server, error) {
+func (m *moment) neighbour(a hostOnlyState, hop netip.Addr, to netip.AddrPort) (server, error) {
 	if hop == a.Address.Addr() {
 		return nil, refused() // the host itself, on which nothing listens
 	}
-	s, err := w.virtualBox()
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
 	booting := false
-	for _, m := range s.Machines {
-		if !m.running(now) || !slices.ContainsFunc(m.NICs[:], func(n nicState) bool { return n.Kind == "hostonly" && n.Network == a.Name }) {
+	for _, machine := range m.vbox.Machines {
+		if !machine.running(m.now) || !slices.ContainsFunc(machine.NICs[:], func(n nicState) bool { return n.Kind == "hostonly" && n.Network == a.Name }) {
 			continue
 		}
-		g, err := w.guest(m, now)
-		if err != nil {
-			return nil, err
-		}
+		_, disk, _ := machine.disk()
+		g := m.guest(disk)
 		if g == nil {
 			booting = true
-			continue
-		}
-		if g.has(hop) {
-			return w.local(g, to)
+		} else if g.has(hop) {
+			return g.local(to)
 		}
 	}
 	if booting {
@@ -178,18 +160,18 @@ func (w *World) neighbour(a hostOnlyState, hop netip.Addr, to netip.AddrPort) (s
 }
 
 // local is what a guest does with a connection from outside that has arrived on it.
-func (w *World) local(g *guest, to netip.AddrPort) (server, error) {
+func (g *guest) local(to netip.AddrPort) (server, error) {
 	if !g.has(to.Addr()) {
 		// Not for the guest itself: kube-proxy's rules apply to what comes in from outside too.
-		return w.fromOutside(g, to)
+		return g.fromOutside(to)
 	}
 	if to.Port() == 22 {
 		if g.unit("ssh").State != "active" {
 			return nil, refused()
 		}
-		return func(ctx context.Context, c net.Conn) { w.serveSSH(ctx, g.disk, c) }, nil
+		return func(ctx context.Context, c net.Conn) { g.w.serveSSH(ctx, g.disk, c) }, nil
 	}
-	return w.fromOutside(g, to)
+	return g.fromOutside(to)
 }
 
 // serveHTTP answers on one connection.
@@ -292,10 +274,11 @@ func (w *World) HostRoutes(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	adapters, err := w.hostAddresses()
+	vbox, err := w.virtualBox()
 	if err != nil {
 		return nil, err
 	}
+	adapters := vbox.hostAddresses()
 	routes, err := w.readHostRoutes()
 	if err != nil {
 		return nil, err

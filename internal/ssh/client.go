@@ -22,24 +22,27 @@ type Client struct {
 	addr   string // as dialled, with port
 	config Config
 
-	closing chan struct{}
-	stopped chan struct{} // closed when the keepalive has ended
-	once    sync.Once
+	ended   chan struct{} // closed when the connection has ended, whoever ended it
+	stopped chan struct{} // closed when the keepalive has
 
 	mu   sync.Mutex
-	lost error // why the connection was given up, if it was
+	lost error // why the connection has ended; the first cause
 }
 
 func newClient(conn *ssh.Client, addr string, c Config) *Client {
-	client := &Client{conn: conn, addr: addr, config: c, closing: make(chan struct{}), stopped: make(chan struct{})}
+	client := &Client{conn: conn, addr: addr, config: c, ended: make(chan struct{}), stopped: make(chan struct{})}
+	go func() {
+		client.giveUp(conn.Wait())
+		close(client.ended)
+	}()
 	go client.keepAlive()
 	return client
 }
 
 // Close ends the connection and what runs on it.
 func (c *Client) Close() error {
-	c.once.Do(func() { close(c.closing) })
 	err := c.conn.Close()
+	<-c.ended
 	<-c.stopped
 	return err
 }
@@ -51,32 +54,16 @@ func (c *Client) keepAlive() {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-c.closing:
+		case <-c.ended:
 			return
 		case <-ticker.C:
 		}
-		answer := make(chan error, 1)
-		go func() {
-			// sshd answers "no such request", which is an answer.
-			_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
-			answer <- err
-		}()
-		timer := time.NewTimer(silence)
-		select {
-		case err := <-answer:
-			timer.Stop()
-			if err != nil {
-				c.giveUp(err)
-				return
-			}
-		case <-timer.C:
-			c.giveUp(fmt.Errorf("no sign of life for %v", silence))
-			<-answer // closing the connection ended it
-			return
-		case <-c.closing:
-			timer.Stop()
-			c.conn.Close() //nolint:errcheck // Close does it too, and reports
-			<-answer
+		tooLong := time.AfterFunc(silence, func() { c.giveUp(fmt.Errorf("no sign of life for %v", silence)) })
+		// sshd answers "no such request", which is an answer. The end of the connection ends the wait for it.
+		_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+		tooLong.Stop()
+		if err != nil {
+			c.giveUp(err)
 			return
 		}
 	}
@@ -94,12 +81,17 @@ func (c *Client) giveUp(cause error) {
 
 // lostError explains err, which is what a session made of the end of its connection.
 func (c *Client) lostError(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lost != nil {
-		return fmt.Errorf("%w: %w", ErrLost, c.lost)
+	if cause := c.lostCause(); cause != nil {
+		err = cause
 	}
 	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// lostCause is why the connection has ended, or nil.
+func (c *Client) lostCause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
 }
 
 // commandLine is what a person would type to run the command again.
@@ -117,10 +109,4 @@ func (c *Client) commandLine(command string) string {
 		args = append(args, command)
 	}
 	return Quote(args...)
-}
-
-func (c *Client) isLost() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lost != nil
 }

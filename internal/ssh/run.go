@@ -68,7 +68,7 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) ([]by
 		}
 		return ignoreUnreadInput(session.Wait())
 	})
-	return stdout.data, c.commandError(command, err, stderr.String())
+	return stdout.data, c.commandError(ctx, command, err, stderr.String())
 }
 
 // ignoreUnreadInput: a command that ended well without reading all of its input has ended well.
@@ -81,11 +81,13 @@ func ignoreUnreadInput(err error) error {
 
 // inSession calls use with a new session and waits for it, or until ctx ends. When it returns, use has ended.
 func (c *Client) inSession(ctx context.Context, use func(*ssh.Session) error) error {
-	if err := context.Cause(ctx); err != nil {
+	session, err := c.open(ctx)
+	if err != nil {
 		return err
 	}
+	defer session.Close() //nolint:errcheck // usually closed by its end already
 	done := make(chan error, 1)
-	go func() { done <- c.useSession(ctx, use) }()
+	go func() { done <- use(session) }()
 	select {
 	case err := <-done:
 		if cause := context.Cause(ctx); cause != nil && err != nil {
@@ -94,6 +96,10 @@ func (c *Client) inSession(ctx context.Context, use func(*ssh.Session) error) er
 		return err
 	case <-ctx.Done():
 	}
+	go func() { // both may block
+		session.Signal(ssh.SIGTERM) //nolint:errcheck // some servers ignore it
+		session.Close()             //nolint:errcheck // if it does not help, the connection is closed
+	}()
 	timer := time.NewTimer(orDefault(c.config.limits.grace, stopGrace))
 	defer timer.Stop()
 	select {
@@ -105,23 +111,44 @@ func (c *Client) inSession(ctx context.Context, use func(*ssh.Session) error) er
 	return context.Cause(ctx)
 }
 
-// useSession opens a session, and closes it when use or ctx ends.
-func (c *Client) useSession(ctx context.Context, use func(*ssh.Session) error) error {
-	session, err := c.conn.NewSession()
-	if err != nil {
-		return err
+// open opens a session. When ctx ends before the host has answered, the connection is closed after a grace.
+func (c *Client) open(ctx context.Context) (*ssh.Session, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
 	}
-	defer session.Close() //nolint:errcheck // usually closed by its end already
-	stop := context.AfterFunc(ctx, func() {
-		session.Signal(ssh.SIGTERM) //nolint:errcheck // some servers ignore it
-		session.Close()             //nolint:errcheck // if it does not help, the connection is closed
-	})
-	defer stop()
-	return use(session)
+	type result struct {
+		session *ssh.Session
+		err     error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		session, err := c.conn.NewSession()
+		opened <- result{session, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.session, r.err
+	case <-c.ended:
+		// A session that is asked for while the connection ends is sometimes never answered by the library.
+		return nil, c.lostCause()
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(orDefault(c.config.limits.grace, stopGrace))
+	defer timer.Stop()
+	select {
+	case r := <-opened:
+		if r.err == nil {
+			r.session.Close() //nolint:errcheck // not used
+		}
+	case <-c.ended:
+	case <-timer.C:
+		c.giveUp(fmt.Errorf("closed because the host did not open a session: %w", context.Cause(ctx)))
+	}
+	return nil, context.Cause(ctx)
 }
 
 // commandError names the command in err, and gives the library's errors their causes.
-func (c *Client) commandError(command string, err error, stderr string) error {
+func (c *Client) commandError(ctx context.Context, command string, err error, stderr string) error {
 	if err == nil {
 		return nil
 	}
@@ -129,9 +156,10 @@ func (c *Client) commandError(command string, err error, stderr string) error {
 	var missing *ssh.ExitMissingError
 	var network *net.OpError
 	switch {
+	case context.Cause(ctx) != nil && errors.Is(err, context.Cause(ctx)): // whatever that did to the connection
 	case errors.As(err, &exit):
 		return &ExitError{CommandLine: c.commandLine(command), Status: exit.ExitStatus(), Signal: exit.Signal(), Stderr: stderr}
-	case errors.As(err, &missing), errors.As(err, &network), errors.Is(err, io.EOF), c.isLost():
+	case errors.As(err, &missing), errors.As(err, &network), errors.Is(err, io.EOF), c.lostCause() != nil:
 		err = c.lostError(err)
 	}
 	return fmt.Errorf("%s: %w", c.commandLine(command), err)

@@ -24,6 +24,8 @@ type server struct {
 	authorized ssh.PublicKey // nil: nobody is let in
 	conns      []net.Conn
 
+	beforeSession func() // if not nil, called before a session is accepted
+
 	keepAlives chan struct{} // one for each that was answered
 	mute       bool          // do not answer keepalives
 	resizes    chan [2]uint32
@@ -140,6 +142,9 @@ func (s *server) serve(conn net.Conn) {
 		}
 	})
 	for c := range channels {
+		if s.beforeSession != nil {
+			s.beforeSession()
+		}
 		channel, requests, err := c.Accept()
 		if err != nil {
 			return

@@ -41,7 +41,7 @@ func (c *Client) Shell(ctx context.Context, command string, stdin io.Reader, std
 	if status := (*ssh.ExitError)(nil); errors.As(err, &status) {
 		return status.ExitStatus(), nil
 	}
-	if err = c.commandError(command, err, ""); err != nil {
+	if err = c.commandError(ctx, command, err, ""); err != nil {
 		return 255, err // as OpenSSH's client does
 	}
 	return 0, nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -163,11 +164,48 @@ func TestRunContextEndsConnection(t *testing.T) {
 	defer client.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-started; relay.freeze(); cancel() }()
-	if _, err := client.Run(ctx, "sleep 1000", nil); !errors.Is(err, context.Canceled) {
+	if _, err := client.Run(ctx, "sleep 1000", nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrLost) {
 		t.Errorf("err = %v, want canceled", err)
 	}
 	if _, err := client.Run(t.Context(), "true", nil); !errors.Is(err, ErrLost) {
 		t.Errorf("next command: %v, want ErrLost", err)
+	}
+}
+
+// The same, when the host is gone before the command begins.
+func TestRunOnDeadConnection(t *testing.T) {
+	s, c := newServer(t)
+	relay := newRelay(t, s.addr())
+	c.limits.grace = 20 * time.Millisecond
+	client, err := Dial(t.Context(), relay.addr(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	relay.freeze()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errInterrupted)
+	defer cancel()
+	if _, err := client.Run(ctx, "true", nil); !errors.Is(err, errInterrupted) {
+		t.Errorf("err = %v, want %v", err, errInterrupted)
+	}
+	<-client.ended
+}
+
+// A session that nobody wants any more is closed when it opens late, and the connection stays.
+func TestRunEndsWhileOpening(t *testing.T) {
+	s, c := newServer(t)
+	opening, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.beforeSession = func() { once.Do(func() { close(opening); <-goOn }) }
+	s.commands["true"] = answer("", 0)
+	client := mustDial(t, s, c)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() { <-opening; cancel(errInterrupted); close(goOn) }()
+	if _, err := client.Run(ctx, "true", nil); !errors.Is(err, errInterrupted) {
+		t.Errorf("err = %v, want %v", err, errInterrupted)
+	}
+	if _, err := client.Run(t.Context(), "true", nil); err != nil {
+		t.Errorf("next command: %v", err)
 	}
 }
 
