@@ -62,11 +62,7 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 		return b.printJSON(sum)
 	}
 	var t strings.Builder
-	if len(changes) == 0 {
-		fmt.Fprintf(&t, "lab %q is up%s: nothing to change (%s)\n", b.lab.Name, b.mode(), took.Round(10*time.Millisecond))
-	} else {
-		fmt.Fprintf(&t, "lab %q is up%s: %d changes in %s\n", b.lab.Name, b.mode(), len(changes), took.Round(100*time.Millisecond))
-	}
+	fmt.Fprintf(&t, "%s%s: %s (%s)\n", reached(b.lab.Name, stage), b.mode(), count(len(changes)), took.Round(10*time.Millisecond))
 	if stage != provision.StageImage {
 		for _, n := range sum.Nodes {
 			fmt.Fprintf(&t, "  %-8s %-8s %s\n", n.Name, n.Role, n.Address)
@@ -85,6 +81,30 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 	fmt.Fprintf(&t, "next        %s\n", next)
 	b.ui.Print(t.String())
 	return nil
+}
+
+// reached says how far up went.
+func reached(lab string, stage provision.Stage) string {
+	switch stage {
+	case provision.StageImage:
+		return fmt.Sprintf("the image of lab %q is ready", lab)
+	case provision.StageMachines:
+		return fmt.Sprintf("the machines of lab %q are up", lab)
+	case provision.StageCluster:
+		return fmt.Sprintf("the cluster of lab %q is up", lab)
+	}
+	return fmt.Sprintf("lab %q is up", lab)
+}
+
+// count says how many changes there are.
+func count(changes int) string {
+	switch changes {
+	case 0:
+		return "nothing to change"
+	case 1:
+		return "1 change"
+	}
+	return fmt.Sprintf("%d changes", changes)
 }
 
 // printJSON prints a document to standard output.
