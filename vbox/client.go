@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 type Options struct {
 	// Command is the program and its leading arguments; by default VBoxManage from PATH.
 	Command []string
+	// InProcess, if not nil, answers each call in place of a program: a simulation that need not be started anew every time.
+	InProcess func(args []string, stdout, stderr io.Writer) (exit int)
 	// Env is added to the environment of this process.
 	Env []string
 	// GOOS is the operating system VirtualBox runs on; by default this one's. It decides which kind of host-only network is used.
@@ -47,6 +50,9 @@ func New(o Options) *Client {
 		poll:    time.Second,
 		retry:   200 * time.Millisecond,
 		serial:  make(chan struct{}, 1),
+	}
+	if o.InProcess != nil {
+		c.command, c.exec = nil, inProcess(o.InProcess)
 	}
 	if len(c.command) == 0 {
 		c.command = []string{"VBoxManage"}

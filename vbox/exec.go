@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -18,6 +19,18 @@ const grace = 10 * time.Second
 // execute runs a command to its end. A non-zero exit is no error here.
 func execute(ctx context.Context, command, env []string) (output, error) {
 	return executeGrace(ctx, command, env, grace)
+}
+
+// inProcess makes a seam of a function that answers in this process.
+func inProcess(answer func(args []string, stdout, stderr io.Writer) int) func(context.Context, []string, []string) (output, error) {
+	return func(ctx context.Context, command, _ []string) (output, error) {
+		if err := ctx.Err(); err != nil {
+			return output{}, err
+		}
+		var stdout, stderr bytes.Buffer
+		exit := answer(command[1:], &stdout, &stderr)
+		return output{stdout: stdout.String(), stderr: stderr.String(), exit: exit}, nil
+	}
 }
 
 func executeGrace(ctx context.Context, command, env []string, grace time.Duration) (output, error) {

@@ -28,6 +28,8 @@ type app struct {
 	color      string // --color
 	vboxmanage string // --vboxmanage
 	verbose    bool   // -v
+
+	begun bool // the command line was in order
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env func(string) string) *app {
@@ -57,6 +59,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if cerr := a.ui.Close(); err == nil {
 		err = cerr
+	}
+	if err != nil && !a.begun { // cobra refused the command line
+		err = usage(err)
 	}
 	status := statusOf(ctx, err)
 	var e *exitError
@@ -96,8 +101,9 @@ network card) and proves what is true of its network.
 			switch a.color {
 			case "auto", "always", "never":
 			default:
-				return usage(fmt.Errorf("--color %q: use auto, always or never", a.color))
+				return fmt.Errorf("--color %q: use auto, always or never", a.color)
 			}
+			a.begun = true
 			a.ui = a.printer(a.color)
 			return nil
 		},
@@ -109,28 +115,12 @@ network card) and proves what is true of its network.
 	f.StringVar(&a.color, "color", "auto", "auto, always or never")
 	f.StringVar(&a.vboxmanage, "vboxmanage", "", "path of VBoxManage (default: $LABCTL_VBOXMANAGE, PATH, the usual folders)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(
 		a.newUpCmd(), a.newVerifyCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
 		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
 	)
-	for _, c := range root.Commands() {
-		wrapArgs(c)
-	}
 	return root
-}
-
-// wrapArgs makes wrong arguments a usage error, whichever command refuses them.
-func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usage(fmt.Errorf("%s: %w", c.CommandPath(), err))
-			}
-			return nil
-		}
-	}
 }
 
 // wantOutput refuses a format that the command doesn't have.

@@ -45,6 +45,14 @@ func hinted(status int, err error, hint string) error {
 	return &exitError{status: status, err: err, hint: hint}
 }
 
+// timedOut gives a wait that ran out its own status; other errors stay as they are.
+func timedOut(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &exitError{status: exitTimeout, err: err}
+	}
+	return err
+}
+
 // errQuiet ends a command with a status whose reason was printed already.
 func errQuiet(status int) error {
 	return &exitError{status: status, err: errors.New("see above"), quiet: true}
@@ -60,8 +68,6 @@ func statusOf(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &e):
 		return e.status
-	case errors.Is(err, context.DeadlineExceeded):
-		return exitTimeout
 	}
 	return exitUnable
 }

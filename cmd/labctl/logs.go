@@ -50,7 +50,7 @@ func (a *app) runLogs(ctx context.Context, name string, k3s bool, lines int) err
 		if err != nil {
 			return err
 		}
-		a.ui.Raw(log)
+		a.ui.Print(string(log)) // what a guest wrote is shown with its control characters escaped
 		return nil
 	}
 	c, _, err := s.connect(ctx, n)
@@ -66,6 +66,6 @@ func (a *app) runLogs(ctx context.Context, name string, k3s bool, lines int) err
 	if err != nil {
 		return err
 	}
-	a.ui.Raw(out)
+	a.ui.Print(string(out))
 	return nil
 }

@@ -105,10 +105,10 @@ func (a *app) runStart(ctx context.Context) (err error) {
 			"labctl"+s.simulateFlag()+" up")
 	}
 	if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), machines); err != nil {
-		return b.cause(err)
+		return timedOut(b.cause(err))
 	}
 	if err := b.settled(ctx, stage); err != nil {
-		return err
+		return timedOut(err)
 	}
 	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        labctl%s verify\n", s.lab.Name, s.mode(), s.simulateFlag()))
 	return nil

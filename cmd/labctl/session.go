@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -23,7 +24,7 @@ import (
 )
 
 // session is a lab that is being worked on, on the real or the simulated VirtualBox. Both are the same code from here on:
-// they differ in the program that is called as VBoxManage and in the function that dials.
+// they differ in who answers as VBoxManage and in the function that dials.
 type session struct {
 	*app
 	lab    *config.Lab
@@ -31,7 +32,7 @@ type session struct {
 	cache  *fetch.Cache
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	world  *sim.World // nil on the real one
-	vbox   []string   // VBoxManage and its leading arguments; nil until hypervisor is called on the real one
+	vbox   vbox.Options
 }
 
 // open returns a session on the lab that the user wants: --lab FILE, else ./labctl.yaml, else the built-in one.
@@ -87,11 +88,8 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 			return nil, fmt.Errorf("opening the simulation %q: %w", dir, err)
 		}
 		s.dial = s.world.DialContext
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		s.vbox = []string{self, simulatedVBoxManage, dir}
+		s.vbox.InProcess = func(args []string, stdout, stderr io.Writer) int { return sim.VBoxManage(dir, args, stdout, stderr) }
+		s.vbox.GOOS = "linux" // it looks like Linux's on every system
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // with the proxy of the environment
 	transport.DialContext = s.dial
@@ -177,14 +175,14 @@ func (a *app) simulateFlag() string {
 
 // hypervisor returns VBoxManage, or says how to get it.
 func (s *session) hypervisor(ctx context.Context) (*vbox.Client, error) {
-	if s.vbox == nil {
+	if s.vbox.InProcess == nil && s.vbox.Command == nil {
 		path, err := s.findVBoxManage()
 		if err != nil {
 			return nil, hinted(exitUnable, err, installHint)
 		}
-		s.vbox = []string{path}
+		s.vbox.Command = []string{path}
 	}
-	c := vbox.New(vbox.Options{Command: s.vbox, GOOS: s.goos()})
+	c := vbox.New(s.vbox)
 	v, err := c.Version(ctx)
 	if err != nil {
 		return nil, hinted(exitUnable, fmt.Errorf("asking VBoxManage for its version: %w", err), "labctl doctor")
@@ -204,14 +202,6 @@ func (a *app) findVBoxManage() (string, error) {
 		override = a.env("LABCTL_VBOXMANAGE")
 	}
 	return vbox.Find(override, a.env, lookPath, exists, runtime.GOOS)
-}
-
-// goos is the system whose VirtualBox this is; the simulated one is Linux's.
-func (s *session) goos() string {
-	if s.simulate {
-		return "linux"
-	}
-	return runtime.GOOS
 }
 
 // connect logs in to a node on its host-only address, or by its NAT rule if that address doesn't answer; via says which.

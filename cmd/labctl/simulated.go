@@ -7,7 +7,8 @@ import (
 	"github.com/labctl/labctl/internal/sim"
 )
 
-// simulatedVBoxManage is the hidden entry through which labctl is its own VBoxManage: labctl __vboxmanage DIR ARGUMENT…
+// simulatedVBoxManage is the hidden entry to the simulated VirtualBox: labctl __vboxmanage DIR ARGUMENT… is what VBoxManage
+// would be, for whoever wants to go behind labctl's back. labctl itself asks it without starting a program each time.
 const simulatedVBoxManage = "__vboxmanage"
 
 func runSimulatedVBoxManage(args []string) int {

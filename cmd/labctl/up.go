@@ -77,10 +77,10 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	if len(changes) > 0 {
 		if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), provision.Upto(s.lab, stage)); err != nil {
-			return b.cause(err)
+			return timedOut(b.cause(err))
 		}
 		if err := b.settled(ctx, stage); err != nil {
-			return err
+			return timedOut(err)
 		}
 	}
 	return b.summary(stage, changes, a.now().Sub(begun))
