@@ -39,6 +39,16 @@ func newClient(conn *ssh.Client, addr string, c Config) *Client {
 	return client
 }
 
+// Alive tells whether the connection has not ended yet.
+func (c *Client) Alive() bool {
+	select {
+	case <-c.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // Close ends the connection and what runs on it.
 func (c *Client) Close() error {
 	err := c.conn.Close()

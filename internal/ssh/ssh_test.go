@@ -182,6 +182,9 @@ func TestRunOnDeadConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	if !client.Alive() {
+		t.Error("a new connection is not alive")
+	}
 	relay.freeze()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errInterrupted)
 	defer cancel()
@@ -189,6 +192,9 @@ func TestRunOnDeadConnection(t *testing.T) {
 		t.Errorf("err = %v, want %v", err, errInterrupted)
 	}
 	<-client.ended
+	if client.Alive() {
+		t.Error("a connection that has ended is alive")
+	}
 }
 
 // A session that nobody wants any more is closed when it opens late, and the connection stays.

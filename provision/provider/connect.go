@@ -15,29 +15,56 @@ import (
 
 // connections keeps one SSH connection per node for the length of a run.
 type connections struct {
-	o    Options
-	mu   sync.Mutex
-	open map[string]*ssh.Client
+	o     Options
+	mu    sync.Mutex
+	links map[string]*link
+}
+
+// link is the way to one node. Whoever dials holds turn, so that several resources of one node share a connection.
+type link struct {
+	turn   chan struct{} // of length 1
+	client *ssh.Client   // nil while there is none
 }
 
 func newConnections(o Options) *connections {
-	return &connections{o: o, open: map[string]*ssh.Client{}}
+	return &connections{o: o, links: map[string]*link{}}
+}
+
+// link returns the link to a node, which may have no connection yet.
+func (c *connections) link(name string) *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.links[name]
+	if l == nil {
+		l = &link{turn: make(chan struct{}, 1)}
+		c.links[name] = l
+	}
+	return l
+}
+
+// take waits for the turn to change a node's link.
+func (c *connections) take(ctx context.Context, name string) (l *link, release func(), err error) {
+	l = c.link(name)
+	select {
+	case l.turn <- struct{}{}:
+		return l, func() { <-l.turn }, nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 // get returns the node's connection, and dials its host-only address where there is none.
 func (c *connections) get(ctx context.Context, n config.Node) (*ssh.Client, error) {
-	c.mu.Lock()
-	client := c.open[n.Name]
-	c.mu.Unlock()
-	if client != nil {
-		return client, nil
-	}
-	client, err := ssh.Dial(ctx, hostOnly(n), c.config(n))
+	l, release, err := c.take(ctx, n.Name)
 	if err != nil {
 		return nil, err
 	}
-	c.keep(n.Name, client)
-	return client, nil
+	defer release()
+	if l.client != nil && l.client.Alive() {
+		return l.client, nil
+	}
+	l.client, err = ssh.Dial(ctx, hostOnly(n), c.config(n))
+	return l.client, err
 }
 
 // reach is get within the time that a running machine takes to answer.
@@ -52,12 +79,17 @@ func (c *connections) reach(ctx context.Context, n config.Node) (*ssh.Client, er
 func (c *connections) wait(ctx context.Context, n config.Node, step func(string)) error {
 	const patience, strikes = 20 * time.Second, 3
 	c.forget(n.Name)
+	l, release, err := c.take(ctx, n.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
 	for nat := 0; ; {
 		part, cancel := context.WithTimeout(ctx, patience)
 		client, _, err := ssh.Wait(part, []string{hostOnly(n)}, c.config(n), step)
 		cancel()
 		if err == nil {
-			c.keep(n.Name, client)
+			l.client = client
 			return nil
 		}
 		if ctx.Err() != nil || errors.Is(err, ssh.ErrHostKey) {
@@ -86,33 +118,26 @@ func (c *connections) config(n config.Node) ssh.Config {
 	return c.o.Folder.SSH(n.Address.String(), c.o.Lab.Image.User, c.o.Dial)
 }
 
-func (c *connections) keep(name string, client *ssh.Client) {
-	c.mu.Lock()
-	old := c.open[name]
-	c.open[name] = client
-	c.mu.Unlock()
-	if old != nil && old != client {
-		old.Close()
-	}
-}
-
-// forget closes a node's connection: its machine stops, or the connection is broken.
+// forget closes a node's connection: its machine stops, or the connection is broken. Who uses it gets an error.
 func (c *connections) forget(name string) {
-	c.mu.Lock()
-	client := c.open[name]
-	delete(c.open, name)
-	c.mu.Unlock()
-	if client != nil {
-		client.Close()
+	l := c.link(name)
+	l.turn <- struct{}{} // who holds it is dialling, and ends with the run
+	defer func() { <-l.turn }()
+	if l.client != nil {
+		l.client.Close() // the machine may be gone: there is nobody to tell
+		l.client = nil
 	}
 }
 
 func (c *connections) close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, client := range c.open {
-		client.Close() // the machine may be gone: there is nobody to tell
-		delete(c.open, name)
+	var names []string
+	for name := range c.links {
+		names = append(names, name)
+	}
+	c.mu.Unlock()
+	for _, name := range names {
+		c.forget(name)
 	}
 	return nil
 }
