@@ -85,8 +85,8 @@ func (a *app) runStart(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if _, err := b.stack.Refresh(ctx); err != nil {
-		return fmt.Errorf("looking at what is there: %w", b.cause(err))
+	if err := b.refresh(ctx); err != nil {
+		return err
 	}
 	var machines []string
 	stage := provision.StageMachines

@@ -79,23 +79,35 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 		if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), provision.Upto(s.lab, stage)); err != nil {
 			return timedOut(b.cause(err))
 		}
-		if err := b.settled(ctx, stage); err != nil {
-			return timedOut(err)
-		}
+	}
+	if err := b.settled(ctx, stage); err != nil {
+		return timedOut(err)
 	}
 	return b.summary(stage, changes, a.now().Sub(begun))
 }
 
 // plan looks at what is there and returns what up would change.
 func (b *builder) plan(ctx context.Context, stage provision.Stage) ([]engine.Change, error) {
-	if _, err := b.stack.Refresh(ctx); err != nil {
-		return nil, fmt.Errorf("looking at what is there: %w", b.cause(err))
+	if err := b.refresh(ctx); err != nil {
+		return nil, err
 	}
 	all, err := b.stack.Plan(ctx, provision.Program(b.lab, b.manifests), provision.Upto(b.lab, stage))
 	if err != nil {
 		return nil, b.cause(err)
 	}
 	return changed(all), nil
+}
+
+// refresh looks at what is there. Machines that don't answer take their time.
+func (b *builder) refresh(ctx context.Context) error {
+	const id = "refresh"
+	b.ui.Start(id, "looking at what is there")
+	if _, err := b.stack.Refresh(ctx); err != nil {
+		b.ui.Fail(id, "")
+		return fmt.Errorf("looking at what is there: %w", b.cause(err))
+	}
+	b.ui.Done(id, "")
+	return nil
 }
 
 // confirm asks before something of the user's is lost.
@@ -110,7 +122,8 @@ func (s *session) confirm(ctx context.Context, lost []engine.Change, yes bool, w
 	return s.ask(ctx, "go on?")
 }
 
-// settled waits until what the changes have shaken, a rebooted machine above all, is back at work.
+// settled waits until what the changes have shaken, a rebooted machine above all, is back at work. It is asked without changes
+// too: the run before may have been interrupted right here.
 func (b *builder) settled(ctx context.Context, stage provision.Stage) error {
 	if stage != provision.StageCluster && stage != provision.StageDemo {
 		return nil
