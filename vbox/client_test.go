@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -364,5 +365,38 @@ func TestRawHead(t *testing.T) {
 		if got := rawHead(test.head); got != test.raw {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestCallsDoNotOverlap: VirtualBox fails or hangs by chance when calls of one user overlap.
+func TestCallsDoNotOverlap(t *testing.T) {
+	c := New(Options{GOOS: "linux"})
+	var mu sync.Mutex
+	under, most := 0, 0
+	both := make(chan struct{})
+	c.exec = func(context.Context, []string, []string) (output, error) {
+		mu.Lock()
+		under++
+		most = max(most, under)
+		mu.Unlock()
+		defer func() { mu.Lock(); under--; mu.Unlock() }()
+		select { // another call would come in meanwhile
+		case both <- struct{}{}:
+		case <-both:
+		case <-time.After(time.Millisecond):
+		}
+		return output{stdout: "7.2.22r1\n"}, nil
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if _, err := c.Version(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if most != 1 {
+		t.Errorf("%d calls at once", most)
 	}
 }

@@ -21,7 +21,7 @@ func (c *Client) ConvertDisk(ctx context.Context, source, target string, sizeMiB
 }
 
 func (c *Client) convertDisk(ctx context.Context, source, target string, sizeMiB int, step func(string)) error {
-	release, err := c.line(ctx)
+	release, err := hold(ctx, c.serial)
 	if err != nil {
 		return err
 	}

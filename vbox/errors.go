@@ -135,8 +135,11 @@ func kinds(e *Error) []error {
 	}
 	var k []error
 	locked := has("is already locked", "while it is locked", "is locked for reading by another task", "is locked for writing by another task")
-	notReady := has("The object is not ready")
-	if locked || notReady || has("CO_E_SERVER_EXEC_FAILURE") {
+	notReady := has("The object is not ready", "already has a lock request pending", "was unlocked unexpectedly", "The session is not locked")
+	// The server process is just starting, or dropped an answer: seen with calls of several programs at once.
+	dropped := has("CO_E_SERVER_EXEC_FAILURE", "Failed to create the VirtualBox object") ||
+		e.Code == "NS_ERROR_FAILURE" && has("Operation failed (extended info not available)")
+	if locked || notReady || dropped {
 		k = append(k, ErrTransient)
 	}
 	switch {

@@ -37,7 +37,7 @@ func (c *Client) HostOnlyNetworks(ctx context.Context) ([]HostOnly, error) {
 // CreateHostOnly makes a host-only network in which the host has the given address. Whatever fails after the adapter was
 // made, the adapter is removed again. ErrAccessDenied if networks.conf does not allow the address.
 func (c *Client) CreateHostOnly(ctx context.Context, want netip.Prefix) (HostOnly, error) {
-	release, err := c.line(ctx)
+	release, err := hold(ctx, c.serial)
 	if err != nil {
 		return HostOnly{}, err
 	}

@@ -267,4 +267,4 @@ func freePort(preferred int, taken map[int]bool) (int, error) {
 }
 
 // stopGrace is how long a guest may take to shut down before its plug is pulled.
-const stopGrace = time.Minute
+const stopGrace = 2 * time.Minute

@@ -230,8 +230,11 @@ func (p *Provider) otherRules(ctx context.Context, self string, taken map[int]bo
 			continue
 		}
 		m, err := p.o.Hypervisor.Machine(ctx, ref.UUID)
-		if err != nil {
+		if errors.Is(err, vbox.ErrNotFound) || errors.Is(err, vbox.ErrInaccessible) {
 			continue // deleted meanwhile, or broken: it holds no port
+		}
+		if err != nil {
+			return err
 		}
 		for _, f := range m.Forwards {
 			taken[f.HostPort] = true

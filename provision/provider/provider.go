@@ -52,7 +52,7 @@ type Timeouts struct {
 
 // DefaultTimeouts suit a laptop that downloads container images over a slow line.
 func DefaultTimeouts() Timeouts {
-	return Timeouts{Boot: 10 * time.Minute, K3s: 10 * time.Minute, Demo: 15 * time.Minute, Stop: time.Minute, Reach: 10 * time.Second}
+	return Timeouts{Boot: 10 * time.Minute, K3s: 10 * time.Minute, Demo: 15 * time.Minute, Stop: 2 * time.Minute, Reach: 10 * time.Second}
 }
 
 // Provider implements Pulumi's resource provider protocol. It keeps nothing but connections and the errors it reported.
