@@ -5,7 +5,7 @@ GO      ?= go
 # The tags are those of Pulumi's own releases: no cgo for user look-ups, no gRPC tracing.
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -ldflags '-s -w'
 
-.PHONY: build demo up test bench conformance cross fuzz lint clean
+.PHONY: build demo up test bench conformance e2e e2e-full cross clean
 
 ## build: bin/labctl, one static binary
 build:
@@ -29,6 +29,14 @@ test:
 ## conformance: the same script against the real VBoxManage and the simulated one (root, Debian 12)
 conformance:
 	.ci/conformance.sh
+
+## e2e: labctl on machines that really boot: the real VBoxManage, and QEMU in the hypervisor's place (root, Debian 12)
+e2e:
+	.ci/e2e.sh
+
+## e2e-full: the same, and what goes wrong around it
+e2e-full:
+	LABCTL_E2E_FULL=1 .ci/e2e.sh
 
 ## cross: labctl for the other systems it runs on
 cross:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -42,15 +41,15 @@ func (a *app) runLogs(ctx context.Context, name string, k3s bool, lines int) err
 		return err
 	}
 	if !k3s {
-		path := s.folder.Machine(n.Name).SerialLog()
-		log, err := os.ReadFile(path)
+		machine := s.folder.Machine(n.Name)
+		log, err := machine.Console()
 		if missing(err) {
-			return hinted(exitUnable, fmt.Errorf("machine %q has written nothing to its console yet (%s)", n.Name, path), "labctl"+s.simulateFlag()+" status")
+			return hinted(exitUnable, fmt.Errorf("machine %q has written nothing to its console yet (%s)", n.Name, machine.SerialLog()), "labctl"+s.simulateFlag()+" status")
 		}
 		if err != nil {
 			return err
 		}
-		a.ui.Print(string(log)) // what a guest wrote is shown with its control characters escaped
+		a.ui.Print(log)
 		return nil
 	}
 	c, _, err := s.connect(ctx, n)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,16 +58,19 @@ func (a *app) runDown(ctx context.Context) (err error) {
 }
 
 func (a *app) newStartCmd() *cobra.Command {
-	return &cobra.Command{
+	var timeout time.Duration
+	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "start the machines again and wait until the cluster is back",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.runStart(cmd.Context(), timeout) },
 	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, timeoutUsage)
+	return cmd
 }
 
 // runStart starts the machines that exist and makes nothing: that is up's.
-func (a *app) runStart(ctx context.Context) (err error) {
+func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func (a *app) runStart(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	b, err := s.builder(ctx, false, timeoutsFor(0))
+	b, err := s.builder(ctx, false, timeoutsFor(timeout))
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,9 @@ type nodeStatus struct {
 	Node    string `json:"node"`    // "Ready", "NotReady", "unknown" or "none"
 }
 
-// sshLimit is how long status waits for one node.
-const sshLimit = 5 * time.Second
+// sshLimit is how long status waits for one node. A host-only network that is down may swallow the first five seconds, and then
+// the NAT rule is tried.
+const sshLimit = 12 * time.Second
 
 func (a *app) runStatus(ctx context.Context) error {
 	if err := a.wantOutput("text", "json"); err != nil {

@@ -18,6 +18,8 @@ type upOptions struct {
 	timeout time.Duration
 }
 
+const timeoutUsage = "limit of each single wait (default: 10m for boot and k3s, 15m for the demo)"
+
 func (a *app) newUpCmd() *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
@@ -30,7 +32,7 @@ after it was interrupted or killed: what is there is left alone, what is missing
 	}
 	cmd.Flags().StringVar(&o.stage, "to", string(provision.StageDemo), "stop early: image, machines, cluster or demo")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "don't ask before a machine is deleted or replaced")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "limit of each single wait (default: 10m for boot and k3s, 15m for the demo)")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, timeoutUsage)
 	return cmd
 }
 

@@ -10,7 +10,7 @@
 //	  known_hosts        the host keys that labctl made for the machines
 //	  kubeconfig         0600
 //	  hostkeys/NAME      the SSH host key of a node (0600), and NAME.pub
-//	  machines/NAME/     seed.iso, serial.log, disk.vdi, ssh-port
+//	  machines/NAME/     seed.iso, serial.log, disk.vdi, ssh-port, booted
 //	  pulumi/state/      Pulumi's state
 //
 // It imports internal/config and internal/ssh, nothing of VirtualBox or k3s.

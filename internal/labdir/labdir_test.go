@@ -186,3 +186,36 @@ func TestSSHPort(t *testing.T) {
 		t.Errorf("a damaged file: %v", err)
 	}
 }
+
+func TestBooted(t *testing.T) {
+	m := At(t.TempDir(), "lab").Machine("w1")
+	if err := os.MkdirAll(m.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, booted := range []bool{false, true, true, false, false} {
+		if err := m.SetBooted(booted); err != nil {
+			t.Fatal(err)
+		}
+		if m.Booted() != booted {
+			t.Errorf("Booted is %v after SetBooted(%v)", m.Booted(), booted)
+		}
+	}
+}
+
+func TestConsoleIsPlainText(t *testing.T) {
+	m := At(t.TempDir(), "lab").Machine("w1")
+	if _, err := m.Console(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing written yet: %v", err)
+	}
+	if err := os.MkdirAll(m.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	raw := "\x1b[H\x1b[J\x1b[1;1HGNU GRUB\r\n[\x1b[0;32m  OK  \x1b[0m] Started \x1b]0;title\x07ssh\r\n\x1bM"
+	if err := os.WriteFile(m.SerialLog(), []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Console()
+	if d := cmp.Diff("GNU GRUB\n[  OK  ] Started ssh\n", got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+}

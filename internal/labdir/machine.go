@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,34 @@ func (m *Machine) SSHPort() (int, error) {
 // SetSSHPort keeps the port of the NAT rule.
 func (m *Machine) SetSSHPort(port int) error {
 	return WriteFile(filepath.Join(m.Path, "ssh-port"), []byte(strconv.Itoa(port)+"\n"), 0o600)
+}
+
+// Booted tells whether a run has seen the machine boot since it was last started.
+func (m *Machine) Booted() bool {
+	_, err := os.Stat(filepath.Join(m.Path, "booted"))
+	return err == nil
+}
+
+// SetBooted notes that the machine was seen to boot, or that it was started and nobody has seen it boot yet.
+func (m *Machine) SetBooted(booted bool) error {
+	path := filepath.Join(m.Path, "booted")
+	if booted {
+		return WriteFile(path, nil, 0o600)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// escapes are what a boot loader and systemd write beside text: CSI and OSC sequences, single escapes.
+var escapes = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)|[@-Z\\\\-_])|\r")
+
+// Console returns what the machine wrote to its first serial port, without terminal escapes and carriage returns. fs.ErrNotExist
+// if it wrote nothing yet.
+func (m *Machine) Console() (string, error) {
+	b, err := os.ReadFile(m.SerialLog())
+	return escapes.ReplaceAllString(string(b), ""), err
 }
 
 // makeHostKeys makes the host keys of all nodes and writes known_hosts, each under its host-only address.

@@ -16,9 +16,6 @@ import (
 	"github.com/labctl/labctl/k3s"
 )
 
-// driftKey is an input that no program sets: Read sets it to say why a resource must be brought up to date.
-const driftKey = "drift"
-
 var clusterInputs = []string{"name", "machine", "version", "source", "podCIDR", "serviceCIDR", "proxyMode"}
 
 // server is k3s on the node with the control plane. Its value tells one cluster from another: it changes when the server
@@ -172,8 +169,7 @@ func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step fun
 		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, p.o.Timeouts.Stop, step); err != nil {
 			return err
 		}
-		step("starting")
-		if err := p.o.Hypervisor.StartMachine(ctx, m.UUID); err != nil {
+		if err := p.start(ctx, name, m.UUID, step); err != nil {
 			return err
 		}
 		if err := p.waitBooted(ctx, name, step); err != nil {

@@ -109,6 +109,9 @@ func (p *Provider) readMachine(ctx context.Context, id string, in props) (props,
 	}
 	now["cpus"], now["memoryMiB"] = float64(m.CPUs), float64(m.MemoryMiB)
 	now["running"] = running(m)
+	if running(m) && !p.o.Folder.Machine(in.text("name")).Booted() {
+		now[driftKey] = "nobody has seen it boot" // the run that started it was killed
+	}
 	return now, nil
 }
 
@@ -146,12 +149,23 @@ func (p *Provider) ensureMachine(ctx context.Context, in props, step func(string
 		if m, err = p.prepare(ctx, node, spec, step); err != nil {
 			return m.UUID, err
 		}
-		step("starting")
-		if err := p.o.Hypervisor.StartMachine(ctx, m.UUID); err != nil {
-			return m.UUID, fmt.Errorf("starting machine %q: %w", node, err)
+		if err := p.start(ctx, node, m.UUID, step); err != nil {
+			return m.UUID, err
 		}
 	}
 	return m.UUID, p.waitBooted(ctx, node, step)
+}
+
+// start starts a machine; until waitBooted has seen it boot, it counts as not booted.
+func (p *Provider) start(ctx context.Context, node, id string, step func(string)) error {
+	step("starting")
+	if err := p.o.Folder.Machine(node).SetBooted(false); err != nil {
+		return err
+	}
+	if err := p.o.Hypervisor.StartMachine(ctx, id); err != nil {
+		return fmt.Errorf("starting machine %q: %w", node, err)
+	}
+	return nil
 }
 
 // prepare makes the stopped machine what spec says.
@@ -284,12 +298,17 @@ func (p *Provider) waitBooted(ctx context.Context, node string, step func(string
 	err := wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for SSH on %q (%s)", node, n.Address), func(ctx context.Context) error {
 		return p.conns.wait(ctx, n, step)
 	})
+	console := p.o.Folder.Machine(node)
 	if err != nil {
-		return fmt.Errorf("%w; its console: %s%s", err, p.o.Folder.Machine(node).SerialLog(), serialTail(p.o.Folder.Machine(node).SerialLog()))
+		return fmt.Errorf("%w; its console: %s%s", err, console.SerialLog(), consoleTail(console))
 	}
-	return wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for cloud-init on %q", node), func(ctx context.Context) error {
+	err = wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for cloud-init on %q", node), func(ctx context.Context) error {
 		return p.waitCloudInit(ctx, n, step)
 	})
+	if err != nil {
+		return err
+	}
+	return console.SetBooted(true)
 }
 
 // cloudInitResult is cloud-init's own /run/cloud-init/result.json, which appears when its last stage has ended.
@@ -330,15 +349,15 @@ func (p *Provider) waitCloudInit(ctx context.Context, n config.Node, step func(s
 	}, step)
 }
 
-// serialTail returns the last lines that a machine wrote to its console, for an error.
-func serialTail(path string) string {
-	const most = 800
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) == 0 {
+// consoleTail returns the last lines that a machine wrote to its console, for an error.
+func consoleTail(m *labdir.Machine) string {
+	const most = 800 // characters
+	text, err := m.Console()
+	if err != nil || text == "" {
 		return " (nothing was written to it)"
 	}
-	if len(b) > most {
-		b = b[len(b)-most:]
+	if len(text) > most {
+		text = text[len(text)-most:]
 	}
-	return ", which ends:\n" + strings.ToValidUTF8(string(bytes.TrimSpace(b)), "?")
+	return ", which ends:\n" + strings.ToValidUTF8(strings.TrimSpace(text), "")
 }

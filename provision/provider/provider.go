@@ -181,7 +181,7 @@ func (p *Provider) Create(req context.Context, r *pulumirpc.CreateRequest) (*pul
 		packed, err := pack(out)
 		return &pulumirpc.CreateResponse{Properties: packed}, err
 	}
-	id, out, err := p.ensure(req, r.GetUrn(), "", r.GetProperties())
+	id, out, err := p.ensure(req, r.GetUrn(), "", r.GetProperties(), nil)
 	return &pulumirpc.CreateResponse{Id: id, Properties: out}, err
 }
 
@@ -202,16 +202,20 @@ func (p *Provider) Update(req context.Context, r *pulumirpc.UpdateRequest) (*pul
 		packed, err := pack(out)
 		return &pulumirpc.UpdateResponse{Properties: packed}, err
 	}
-	_, out, err := p.ensure(req, r.GetUrn(), r.GetId(), r.GetNews())
+	_, out, err := p.ensure(req, r.GetUrn(), r.GetId(), r.GetNews(), r.GetOlds())
 	return &pulumirpc.UpdateResponse{Properties: out}, err
 }
 
-func (p *Provider) ensure(req context.Context, urn, id string, inputs *structpb.Struct) (string, *structpb.Struct, error) {
+func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *structpb.Struct) (string, *structpb.Struct, error) {
 	name, k, err := p.kindOf(urn)
 	if err != nil {
 		return "", nil, err
 	}
 	in, err := unpack(inputs)
+	if err != nil {
+		return "", nil, err
+	}
+	old, err := unpack(olds)
 	if err != nil {
 		return "", nil, err
 	}
@@ -222,6 +226,13 @@ func (p *Provider) ensure(req context.Context, urn, id string, inputs *structpb.
 		id = made
 	}
 	in[valueKey] = resource.NewProperty(value)
+	if err != nil {
+		// The engine forgets that it failed as soon as a refresh can read the resource: this stays until it is finished.
+		in[unfinishedKey] = resource.NewProperty(true)
+		if v, ok := old[valueKey]; ok && value == "" {
+			in[valueKey] = v
+		}
+	}
 	out, perr := pack(in)
 	if perr != nil {
 		return "", nil, perr
@@ -261,10 +272,19 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 	if now == nil {
 		return &pulumirpc.ReadResponse{}, nil
 	}
+	_, unfinished := old[unfinishedKey]
+	value, known := old[valueKey]
+	if unfinished || !known {
+		now = maps.Clone(now)
+		now[driftKey] = "was not finished"
+	}
 	inputs := resource.NewPropertyMapFromMap(now)
 	out := maps.Clone(inputs)
-	if v, ok := old[valueKey]; ok {
-		out[valueKey] = v
+	if known {
+		out[valueKey] = value
+	}
+	if unfinished {
+		out[unfinishedKey] = resource.NewProperty(true)
 	}
 	packedIn, err := pack(inputs)
 	if err != nil {
@@ -350,8 +370,14 @@ func (p *Provider) failed(name string, err error) {
 	p.failures = append(p.failures, Failure{Name: name, Err: err})
 }
 
-// valueKey is the one output of every resource.
-const valueKey = resource.PropertyKey("value")
+const (
+	// valueKey is the one output of every resource.
+	valueKey = resource.PropertyKey("value")
+	// unfinishedKey is an output of a resource whose last change failed or was interrupted.
+	unfinishedKey = resource.PropertyKey("unfinished")
+	// driftKey is an input that no program sets: Read sets it to say why a resource must be brought up to date.
+	driftKey = "drift"
+)
 
 // props are a resource's inputs as plain Go values.
 type props map[string]any

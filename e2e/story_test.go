@@ -1,0 +1,195 @@
+//go:build linux && e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestStory is one lab's life on machines that really boot.
+func TestStory(t *testing.T) {
+	l := newLab(t, 3)
+	var base, sum string // the cached base disk and its checksum
+	var boots map[string]string
+
+	l.chapter("up makes three machines", func() {
+		l.must("up", "--to", "machines", patience)
+		base, sum = l.baseDisk()
+		boots = l.boots()
+		for _, n := range l.nodes {
+			if got := l.property(n.name, "VMState"); got != "running" {
+				l.t.Errorf("the machine of %s is %s", n.name, got)
+			}
+		}
+	})
+
+	l.chapter("exercise 01 is proved, and true of the guests", func() {
+		l.must("verify", "01")
+		for _, n := range l.nodes {
+			l.checkGuest(n)
+		}
+	})
+
+	l.chapter("a second up changes nothing", func() {
+		if got := l.changes(l.must("up", "--to", "machines", patience, "-o", "json")); len(got) != 0 {
+			l.t.Errorf("changes: %q", got)
+		}
+		if diff := cmp.Diff(boots, l.boots()); diff != "" {
+			l.t.Errorf("a machine was rebooted:\n%s", diff)
+		}
+	})
+
+	l.chapter("more memory: that one machine is rebooted with it", func() {
+		before := l.memory("w1")
+		l.nodes[1].memory = 1000
+		l.configure()
+		got := l.changes(l.must("up", "--to", "machines", patience, "-o", "json"))
+		if diff := cmp.Diff([]string{"update Machine w1"}, got); diff != "" {
+			l.t.Errorf("changes (-want +got):\n%s", diff)
+		}
+		if after := l.memory("w1"); after-before < 150 || after > 1000 {
+			l.t.Errorf("w1 had %d MiB, and has %d", before, after)
+		}
+		boots = l.rebooted(boots, "w1")
+	})
+
+	l.chapter("one machine killed, another deleted: up heals both", func() {
+		l.on("w1", "echo kept | sudo tee /var/tmp/mark >/dev/null && sync")
+		l.kill("w1")
+		l.vboxManage("controlvm", "lab-w2", "poweroff")
+		l.vboxManage("unregistervm", "lab-w2", "--delete")
+		l.must("up", "--to", "machines", patience, "--yes")
+		boots = l.rebooted(boots, "w1", "w2")
+		if got := l.on("w1", "cat /var/tmp/mark"); got != "kept" {
+			l.t.Errorf("w1 lost its disk's content: %q", got)
+		}
+		l.must("verify", "01")
+	})
+
+	l.chapter("down and start", func() {
+		l.must("down")
+		if got := l.vboxManage("list", "runningvms"); got != "" {
+			l.t.Errorf("still running: %s", got)
+		}
+		for _, n := range l.nodes {
+			if got := l.property(n.name, "VMState"); got != "poweroff" {
+				l.t.Errorf("the machine of %s is %s", n.name, got)
+			}
+		}
+		l.must("start")
+		boots = l.rebooted(boots, "cp1", "w1", "w2")
+	})
+
+	l.chapter("destroy leaves nothing but the cache", func() {
+		l.must("destroy", "--yes")
+		for _, list := range []string{"vms", "runningvms", "hdds", "dvds", "hostonlyifs"} {
+			if got := l.vboxManage("list", list); got != "" {
+				l.t.Errorf("list %s: %s", list, got)
+			}
+		}
+		if left, err := os.ReadDir(filepath.Join(l.data, "labctl")); err == nil && len(left) > 0 {
+			l.t.Errorf("left in the data folder: %v", left)
+		}
+		if again, same := l.baseDisk(); again != base || same != sum {
+			l.t.Errorf("the base disk was %s (%s), and is %s (%s)", base, sum, again, same)
+		}
+	})
+}
+
+// checkGuest looks at what exercise 01 teaches without labctl's checks: names of NICs, addresses, routes.
+func (l *lab) checkGuest(n node) {
+	l.t.Helper()
+	var links []struct {
+		Name  string `json:"ifname"`
+		Addrs []struct {
+			Family string
+			Local  string
+			Bits   int `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	if err := json.Unmarshal([]byte(l.on(n.name, "ip -j addr")), &links); err != nil {
+		l.t.Fatal(err)
+	}
+	var got []string
+	for _, link := range links {
+		for _, a := range link.Addrs {
+			if a.Family == "inet" {
+				got = append(got, fmt.Sprintf("%s %s/%d", link.Name, a.Local, a.Bits))
+			}
+		}
+	}
+	want := []string{"lo 127.0.0.1/8", "enp0s3 10.0.2.15/24", "enp0s8 " + n.address + "/24"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		l.t.Errorf("%s: addresses (-want +got):\n%s", n.name, diff)
+	}
+	routes := l.on(n.name, "ip route")
+	for _, want := range []string{"default via 10.0.2.2 dev enp0s3 ", "192.168.56.0/24 dev enp0s8 "} {
+		if strings.Count("\n"+routes, "\n"+want) != 1 {
+			l.t.Errorf("%s: not one route %q in\n%s", n.name, want, routes)
+		}
+	}
+	if got := l.on(n.name, "hostname"); got != n.name {
+		l.t.Errorf("%s calls itself %q", n.name, got)
+	}
+	for _, other := range l.nodes {
+		l.on(n.name, "ping -c 1 -W 5 "+other.name)
+	}
+}
+
+// memory returns what a guest sees, in MiB.
+func (l *lab) memory(node string) int {
+	l.t.Helper()
+	n, err := strconv.Atoi(l.on(node, "awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return n
+}
+
+// rebooted checks that exactly these nodes have booted since, and returns the boots by now.
+func (l *lab) rebooted(before map[string]string, want ...string) map[string]string {
+	l.t.Helper()
+	now := l.boots()
+	var got []string
+	for _, n := range l.nodes {
+		if now[n.name] != before[n.name] {
+			got = append(got, n.name)
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		l.t.Errorf("rebooted (-want +got):\n%s", diff)
+	}
+	return now
+}
+
+// baseDisk returns the one base disk in the cache, and its checksum.
+func (l *lab) baseDisk() (path, sum string) {
+	l.t.Helper()
+	found, err := filepath.Glob(filepath.Join(l.cache, "labctl", "images", "*", "base-*.vdi"))
+	if err != nil || len(found) != 1 {
+		l.t.Fatalf("base disks in the cache: %v %v", found, err)
+	}
+	file, err := os.Open(found[0])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		l.t.Fatal(err)
+	}
+	return found[0], hex.EncodeToString(h.Sum(nil))
+}
