@@ -27,6 +27,11 @@ die() {
 	exit 3
 }
 
+usage() {
+	echo "usage: vbox-chroot.sh prepare | run [-w FOLDER]... COMMAND... | inside [-w FOLDER]... COMMAND..." >&2
+	exit 2
+}
+
 # mirror prints the first Debian mirror in this machine's apt sources, of either format.
 mirror() {
 	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
@@ -77,52 +82,37 @@ enter() {
 	for d in proc dev sys; do mount --rbind "/$d" "$root/$d"; done
 	mount -t tmpfs -o mode=1777 labctl "$root/tmp" # VirtualBox's sockets live in /tmp: nobody else's
 	while [ "$1" = -w ]; do
-		mkdir -p "$2" "$root$2"
-		mount --rbind "$2" "$root$2"
+		mkdir -p "$2"
+		folder=$(cd "$2" && pwd)
+		mkdir -p "$root$folder"
+		mount --rbind "$folder" "$root$folder"
 		shift 2
 	done
 	own=$(mktemp -d "$root/tmp/vbox.XXXXXX")
 	VBOX_USER_HOME=${own#"$root"}
 	VBOX_IPC_SOCKETID=labctl-${own##*.}
 	LABCTL_VBOX_ROOT=$root
-	HOME=/root
 	PATH=$own/bin:$PATH
-	export VBOX_USER_HOME VBOX_IPC_SOCKETID LABCTL_VBOX_ROOT HOME PATH
+	export VBOX_USER_HOME VBOX_IPC_SOCKETID LABCTL_VBOX_ROOT PATH
 	# The wrapper that makes the chroot's VBoxManage callable from outside. Debian's own wrapper, /usr/bin/VBoxManage,
 	# is kept in between: its WARNING lines on standard output are part of what labctl has to cope with.
 	mkdir "$own/bin"
-	printf '#!/bin/sh\nexec chroot "%s" /usr/bin/VBoxManage "$@"\n' "$root" >"$own/bin/VBoxManage"
+	printf '#!/bin/sh\nHOME=/root exec chroot "%s" /usr/bin/VBoxManage "$@"\n' "$root" >"$own/bin/VBoxManage"
 	chmod 755 "$own/bin/VBoxManage"
-	[ "$where" = run ] || set -- chroot "$root" "$@"
+	[ "$where" = run ] || set -- env HOME=/root chroot "$root" "$@"
 	# This shell stays: it is PID 1 in here, so it reaps what daemons leave, and the kernel kills the rest when it exits.
 	status=0
 	env --default-signal=INT,QUIT "$@" || status=$?
 	exit $status
 }
 
-# start re-runs this script in new namespaces. Folders become absolute paths first.
-start() {
-	where=$1
-	shift
-	folders=0
-	while [ $# -ge 2 ] && [ "$1" = -w ]; do
-		mkdir -p "$2"
-		f=$(cd "$2" && pwd)
+# has_command says whether a command follows the folders.
+has_command() {
+	while [ "${1:-}" = -w ]; do
+		[ $# -ge 2 ] || return 1
 		shift 2
-		set -- "$@" -w "$f"
-		folders=$((folders + 2))
 	done
-	[ $# -gt $folders ] || die "usage: vbox-chroot.sh $where [-w FOLDER]... COMMAND..."
-	# The folders stand behind the command now: turn the list until they are in front again.
-	n=$(($# - folders))
-	while [ $n -gt 0 ]; do
-		a=$1
-		shift
-		set -- "$@" "$a"
-		n=$((n - 1))
-	done
-	prepare
-	isolated _enter "$where" "$@"
+	[ $# -gt 0 ]
 }
 
 # isolated re-runs this script with the given arguments in namespaces of its own, and takes them down when it is told
@@ -145,11 +135,17 @@ prepare)
 	prepare
 	echo "$root"
 	;;
-run | inside) start "$@" ;;
+run | inside)
+	where=$1
+	shift
+	has_command "$@" || usage
+	prepare
+	isolated _enter "$where" "$@"
+	;;
 _make) make_chroot ;;
 _enter)
 	shift
 	enter "$@"
 	;;
-*) die "usage: vbox-chroot.sh prepare | run [-w FOLDER]... COMMAND... | inside [-w FOLDER]... COMMAND..." ;;
+*) usage ;;
 esac

@@ -60,6 +60,8 @@
 //	KUBECTL delete --ignore-not-found -f -       (stdin)
 //	KUBECTL get --ignore-not-found -o name -f -  (stdin)
 //	KUBECTL get deployments,daemonsets,pods -A -o json
+//	KUBECTL get pods -n NAMESPACE -l LABELS -o json
+//	KUBECTL delete --wait=false pods -n NAMESPACE -l LABELS
 //
 // Programs that the scripts use beside the shell's own: cat, chown, grep, head, install, ip, journalctl, k3s, ln, mkdir,
 // mv, rm, sha256sum, systemctl.

@@ -63,13 +63,14 @@ func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
 			"name":    pulumi.String(l.Server().Name),
 			"machine": machines[l.Server().Name].ID(),
 		}))
-		var agents []pulumi.Resource
+		var agents pulumi.StringArray
 		for _, n := range l.Agents() {
-			agents = append(agents, r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
+			agent := r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
 				"name":    pulumi.String(n.Name),
 				"machine": machines[n.Name].ID(),
 				"cluster": server.Value, // changes with the cluster's identity: agents follow a recreated server
-			})))
+			}))
+			agents = append(agents, agent.Value) // changes with the machine
 		}
 
 		for _, m := range manifests {
@@ -77,7 +78,8 @@ func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
 				"name":    pulumi.String(m.Name),
 				"yaml":    pulumi.String(m.YAML),
 				"cluster": server.Value,
-			}, pulumi.DependsOn(agents))
+				"agents":  agents,
+			})
 		}
 		return r.err
 	}
@@ -101,12 +103,12 @@ type registry struct {
 	err error
 }
 
-func (r *registry) add(kind, name string, in pulumi.Map, opts ...pulumi.ResourceOption) *made {
+func (r *registry) add(kind, name string, in pulumi.Map) *made {
 	m := &made{}
 	if r.err != nil {
 		return m
 	}
-	if err := r.ctx.RegisterResource(kind, name, in, m, opts...); err != nil {
+	if err := r.ctx.RegisterResource(kind, name, in, m); err != nil {
 		r.err = fmt.Errorf("%s %q: %w", kind, name, err)
 	}
 	return m

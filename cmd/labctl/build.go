@@ -43,7 +43,7 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 	progress := &progress{printer: s.ui, verbose: s.verbose}
 	b.provider = provider.New(ctx, provider.Options{
 		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Dial: s.dial, Arch: guestArch,
-		Timeouts: timeouts, Step: progress.step, Destroying: destroying, FreePort: freePort,
+		Timeouts: timeouts, Now: s.now, Step: progress.step, Destroying: destroying, FreePort: freePort,
 	})
 	b.stack, err = engine.Open(ctx, engine.Options{
 		Dir: s.folder.Path, Stack: s.lab.Name, Passphrase: phrase, Package: provision.Package,

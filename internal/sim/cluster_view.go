@@ -354,6 +354,7 @@ func (c *cluster) sliceView(o *object) (string, map[string]string, map[string]an
 	}
 	meta := metadata(name, o.Namespace, c.state.uid("slice", o.UID), o.Version, o.Created, labels, nil)
 	if !own {
+		meta["annotations"] = map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": stamped(o.Created)}
 		meta["generateName"] = o.Name + "-"
 		meta["ownerReferences"] = []any{map[string]any{"apiVersion": "v1", "blockOwnerDeletion": true, "controller": true, "kind": "Service", "name": o.Name, "uid": o.UID}}
 	}

@@ -71,7 +71,7 @@ type journalRow struct {
 
 const journalRows = 200 // per unit
 
-// bootID is the time of the latest boot of the operating system itself.
+// bootTime is when the operating system was up after the machine's latest start.
 func (g *guest) bootTime() time.Time { return g.machine.StartedAt.Add(g.w.options.Boot) }
 
 func (w *World) guestDir(disk string) string { return guestDir(w.dir, disk) }
@@ -224,7 +224,8 @@ func (w *World) boot(g *guest) error {
 
 // installImage puts on a blank disk what the image carries.
 func (w *World) installImage(g *guest) error {
-	if _, err := os.Stat(g.files.root); err == nil {
+	const last = "/etc/os-release" // with it the disk is complete: a process that was killed before is followed by another
+	if _, err := os.Stat(g.files.host(last)); err == nil {
 		return nil
 	}
 	for _, dir := range []string{"/bin", "/boot", "/dev", "/etc/systemd/system/multi-user.target.wants", "/etc/modules-load.d", "/etc/sysctl.d",
@@ -241,13 +242,12 @@ func (w *World) installImage(g *guest) error {
 		"/etc/hosts":       "127.0.0.1 localhost\n",
 		"/etc/environment": `PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games:/snap/bin"` + "\n",
 		"/etc/fstab":       "LABEL=cloudimg-rootfs\t/\t ext4\tdiscard,errors=remount-ro\t0 1\n",
-		"/etc/os-release":  osRelease,
 	} {
 		if err := g.files.write(name, "root", 0o644, []byte(content)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return g.files.write(last, "root", 0o644, []byte(osRelease))
 }
 
 const (

@@ -83,7 +83,7 @@ func (g *guest) cloudInit() error {
 			st.Network = network
 		}
 		if first {
-			st.Instance, st.Accounts = meta.InstanceID, accounts
+			st.Accounts = accounts
 		}
 	}); err != nil {
 		return err
@@ -125,7 +125,8 @@ func (g *guest) cloudInit() error {
 		}
 		g.runAll("runcmd", user.RunCmd, problem)
 	}
-	if err := g.update(func(st *guestState) { st.Problems = problems }); err != nil {
+	// The instance is recorded last: a first boot that was cut short is one again.
+	if err := g.update(func(st *guestState) { st.Problems, st.Instance = problems, cmpString(meta.InstanceID, st.Instance) }); err != nil {
 		return err
 	}
 	result, err := json.Marshal(map[string]any{"v1": map[string]any{"datasource": source, "errors": append([]string{}, problems...)}})

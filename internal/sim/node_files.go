@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // files is one guest's file system. Contents are ordinary files below root on the host. What the host could not hold
@@ -500,11 +499,4 @@ func (s stamp) same(o stamp) bool {
 		return s.info == nil && o.info == nil
 	}
 	return os.SameFile(s.info, o.info) && s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime())
-}
-
-func (s stamp) time() time.Time {
-	if s.info == nil {
-		return time.Time{}
-	}
-	return s.info.ModTime()
 }

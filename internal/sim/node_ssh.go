@@ -182,7 +182,7 @@ func (s *session) login(ctx context.Context, ch ssh.Channel, isCommand bool, com
 	return status
 }
 
-// interactive is a login shell with a prompt; each line is a script of its own, but for cd and variables, which it forgets.
+// interactive is a login shell with a prompt. Each line is a script of its own: cd and variables do not outlive it.
 func (s *session) interactive(ctx context.Context, host string, ch ssh.Channel) (int, error) {
 	t := term.NewTerminal(ch, fmt.Sprintf("%s@%s:~$ ", s.user, host))
 	fmt.Fprintf(t, "Welcome to Ubuntu 22.04.5 LTS (SIMULATED)\n")

@@ -77,7 +77,7 @@ func is(given map[string]string, names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { _, ok := given[n]; return ok })
 }
 
-// usage reports wrong arguments, with the exit status that GNU's programs have for it.
+// usage reports wrong arguments.
 func (p *process) usage(err error) int {
 	fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
 	return 2
@@ -89,7 +89,7 @@ func (p *process) complain(what, name string, err error) int {
 	return 1
 }
 
-// virtualHome are programs of files; each is what its manual page says, as far as its options go.
+// filePrograms work on files and text; each does what its manual page says, as far as the options go that it knows.
 func filePrograms() map[string]program {
 	return map[string]program{
 		"cat": runCat, "ls": runLs, "mkdir": runMkdir, "rmdir": runRmdir, "mv": runMv, "rm": runRm, "ln": runLn, "cp": runCp, "chmod": runChmod,

@@ -893,7 +893,7 @@ func runCloudInit(_ context.Context, p *process) int {
 	return 0
 }
 
-// bodyOf reads at most a manifest from standard input or a file.
+// manifest reads a manifest from standard input or a file.
 func (p *process) manifest(name string) ([]byte, error) {
 	data, err := p.input(name)
 	if err == nil && len(data) > 8<<20 {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +41,7 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 	}
 	if h := artifactServer(host); h != nil {
 		if port != "80" {
-			return fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
+			return fail(refused())
 		}
 		return w.connect(ctx, netip.MustParseAddrPort("127.0.0.1:80"), serveHTTP(h))
 	}
@@ -59,8 +58,12 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 		return w.connect(ctx, to, serve)
 	}
 	if errors.Is(err, errLost) {
-		<-ctx.Done() // as with a packet that nobody answers
-		return fail(dialTimeout(ctx.Err()))
+		select {
+		case <-ctx.Done(): // as with a packet that nobody answers
+			return fail(dialTimeout(ctx.Err()))
+		case <-w.done:
+			return fail(net.ErrClosed)
+		}
 	}
 	return fail(err)
 }
@@ -297,9 +300,6 @@ func (w *World) HostRoutes(ctx context.Context) ([]byte, error) {
 	}
 	return json.Marshal(all)
 }
-
-// readRequest reads one HTTP request for a handler that is not an http.Server.
-func readRequest(c net.Conn) (*http.Request, error) { return http.ReadRequest(bufio.NewReader(c)) }
 
 func portOf(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)

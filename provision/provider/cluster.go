@@ -36,6 +36,7 @@ func (p *Provider) server() kind {
 }
 
 // agent is k3s on another node. It follows its machine and its server: another cluster means that it is wiped and joins anew.
+// Its value is its machine's id, so that what runs in the cluster notices a node that was made anew.
 func (p *Provider) agent() kind {
 	return kind{
 		required: append([]string{"cluster"}, clusterInputs...),
@@ -134,7 +135,7 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 		}
 		return k3s.WaitReady(ctx, server, n.Name, step)
 	})
-	return n.Name, n.Name, err
+	return n.Name, in.text("machine"), err
 }
 
 // removeAgent takes a node out of the cluster. Where its machine stays, it is wiped and rebooted: containers, network

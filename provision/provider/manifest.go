@@ -8,7 +8,7 @@ import (
 )
 
 // manifest is something that runs in the cluster: it is applied, and its pods are ready. It lives in a cluster: another
-// cluster means that it is applied anew.
+// cluster, or a node that was made anew, means that it is applied anew.
 func (p *Provider) manifest() kind {
 	return kind{
 		required: []string{"name", "yaml", "cluster"},
@@ -21,6 +21,12 @@ func (p *Provider) manifest() kind {
 					return err
 				}
 				if err := k3s.Apply(ctx, server, m, step); err != nil {
+					return err
+				}
+				if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+					return err
+				}
+				if err := k3s.Spread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
 					return err
 				}
 				return k3s.WaitDemo(ctx, server, m, step)

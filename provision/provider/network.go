@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labctl/labctl/vbox"
 )
@@ -16,6 +18,14 @@ import (
 func networkKey(adapter string) string {
 	return "labctl/network/" + strings.ReplaceAll(adapter, " ", "_")
 }
+
+// pendingKey is the global extradata key that says that this lab is creating an adapter: when, and which ones were there
+// before, as "UNIX NAME,NAME". A run that is killed before it could record the new one leaves it for the next run to find.
+func (p *Provider) pendingKey() string { return "labctl/network-pending/" + p.o.Lab.Name }
+
+// pendingLimit is how long a new adapter is taken for the one that a killed run was creating; after that it may be
+// somebody else's.
+const pendingLimit = time.Hour
 
 // network is the host-only network, found by its subnet or created. Its id and its value are the adapter's name.
 func (p *Provider) network() kind {
@@ -39,8 +49,82 @@ func (p *Provider) network() kind {
 			}
 			return nil, nil // gone, or without its address: ensure finds out
 		},
+		find: func(ctx context.Context, _ props) (string, bool, error) {
+			all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+			if err != nil {
+				return "", false, err
+			}
+			if err := p.claimPending(ctx, all); err != nil {
+				return "", false, err
+			}
+			owner, err := p.o.Folder.Owner()
+			if err != nil {
+				return "", false, err
+			}
+			for _, n := range all {
+				users, _, err := p.networkUsers(ctx, n.Name)
+				if err != nil || slices.Contains(users, owner) {
+					return n.Name, err == nil, err
+				}
+			}
+			return "", false, nil
+		},
 		remove: p.removeNetwork,
 	}
+}
+
+// claimPending records the adapter that a killed run of this lab created, if it is beyond doubt: the only one that wasn't
+// there before.
+func (p *Provider) claimPending(ctx context.Context, all []vbox.HostOnly) error {
+	text, ok, err := p.o.Hypervisor.ExtraData(ctx, "global", p.pendingKey())
+	if err != nil || !ok {
+		return err
+	}
+	stamp, names, _ := strings.Cut(text, " ")
+	since, err := strconv.ParseInt(stamp, 10, 64)
+	if err == nil && p.o.Now().Sub(time.Unix(since, 0)) < pendingLimit {
+		before := strings.Split(names, ",")
+		fresh := slices.DeleteFunc(slices.Clone(all), func(n vbox.HostOnly) bool { return slices.Contains(before, n.Name) })
+		if len(fresh) == 1 {
+			if err := p.recordNetwork(ctx, fresh[0].Name); err != nil {
+				return err
+			}
+		}
+	}
+	return p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), "")
+}
+
+// recordNetwork adds this lab to the users of an adapter that labctl made.
+func (p *Provider) recordNetwork(ctx context.Context, adapter string) error {
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		return err
+	}
+	users, _, err := p.networkUsers(ctx, adapter)
+	if err != nil || slices.Contains(users, owner) {
+		return err
+	}
+	return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(adapter), strings.Join(append(users, owner), ","))
+}
+
+// createNetwork creates an adapter in such a way that the next run finds it, whenever this one is killed.
+func (p *Provider) createNetwork(ctx context.Context, want netip.Prefix, all []vbox.HostOnly) (string, error) {
+	var names []string
+	for _, n := range all {
+		names = append(names, n.Name)
+	}
+	pending := strconv.FormatInt(p.o.Now().Unix(), 10) + " " + strings.Join(names, ",")
+	if err := p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), pending); err != nil {
+		return "", err
+	}
+	n, err := p.o.Hypervisor.CreateHostOnly(ctx, want)
+	if n.Name != "" { // made, even if its address could not be set: ours from now on
+		err = errors.Join(err, p.recordNetwork(ctx, n.Name))
+	}
+	if err != nil {
+		return "", fmt.Errorf("creating a host-only network for %s: %w", want.Masked(), err)
+	}
+	return n.Name, p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), "")
 }
 
 // wanted returns the host's address with the network's prefix length.
@@ -66,6 +150,9 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 	if err != nil {
 		return "", "", fmt.Errorf("listing host-only networks: %w", err)
 	}
+	if err := p.claimPending(ctx, all); err != nil {
+		return "", "", err
+	}
 	var found []vbox.HostOnly
 	ours := map[string][]string{}
 	for _, n := range all {
@@ -86,17 +173,11 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 	}
 	if len(found) == 0 {
 		step("creating the host-only network " + want.Masked().String())
-		n, err := p.o.Hypervisor.CreateHostOnly(ctx, want)
-		if n.Name != "" { // made, even if its address could not be set: ours from now on
-			err = errors.Join(err, p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(n.Name), owner))
-		}
-		if err != nil {
-			return "", "", fmt.Errorf("creating a host-only network for %s: %w", want.Masked(), err)
-		}
-		return n.Name, n.Name, nil
+		name, err := p.createNetwork(ctx, want, all)
+		return name, name, err
 	}
 	n := found[0]
-	users, made := ours[n.Name]
+	_, made := ours[n.Name]
 	if n.Address != want {
 		if !made {
 			return "", "", fmt.Errorf("host-only network %q has the address %s, the lab wants %s, and it was not made by labctl: "+
@@ -108,12 +189,10 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 			return "", "", err
 		}
 	}
-	if made && !slices.Contains(users, owner) {
-		if err := p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(n.Name), strings.Join(append(users, owner), ",")); err != nil {
-			return "", "", err
-		}
+	if made {
+		err = p.recordNetwork(ctx, n.Name)
 	}
-	return n.Name, n.Name, nil
+	return n.Name, n.Name, err
 }
 
 // networkUsers returns the owner marks of the labs that use an adapter, and whether labctl made it.

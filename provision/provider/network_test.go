@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -66,7 +68,7 @@ func lab(t *testing.T, root, name string, a *adapters) *Provider {
 	if err := f.Make(l); err != nil {
 		t.Fatal(err)
 	}
-	return New(t.Context(), Options{Lab: l, Folder: f, Hypervisor: a, Timeouts: DefaultTimeouts()})
+	return New(t.Context(), Options{Lab: l, Folder: f, Hypervisor: a, Timeouts: DefaultTimeouts(), Now: time.Now})
 }
 
 var networkInputs = props{"cidr": "192.168.56.0/24", "host": "192.168.56.1"}
@@ -144,6 +146,47 @@ func TestForeignNetwork(t *testing.T) {
 			}
 			if len(a.calls) != 0 || len(a.extra) != 0 {
 				t.Errorf("a foreign adapter was touched: %v %v", a.calls, a.extra)
+			}
+		})
+	}
+}
+
+// TestNetworkOfAKilledRun: a run was killed after VirtualBox made the adapter and before labctl could record it.
+func TestNetworkOfAKilledRun(t *testing.T) {
+	for name, tt := range map[string]struct {
+		age     time.Duration
+		foreign bool // somebody made another adapter meanwhile
+		claimed bool
+	}{
+		"claimed":           {time.Minute, false, true},
+		"too long ago":      {2 * time.Hour, false, false},
+		"which of the two?": {time.Minute, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &adapters{all: []vbox.HostOnly{{Name: "vboxnet0", Address: prefix("192.168.99.1/24")}}, extra: map[string]string{}}
+			p := lab(t, t.TempDir(), "one", a)
+			begun := time.Now()
+			a.extra["global "+p.pendingKey()] = fmt.Sprintf("%d vboxnet0", begun.Unix())
+			a.all = append(a.all, vbox.HostOnly{Name: "vboxnet1", Address: prefix("192.168.57.1/24")})
+			if tt.foreign {
+				a.all = append(a.all, vbox.HostOnly{Name: "vboxnet2", Address: prefix("192.168.58.1/24")})
+			}
+			p.o.Now = func() time.Time { return begun.Add(tt.age) }
+			id, _, err := p.ensureNetwork(t.Context(), networkInputs, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if claimed := id == "vboxnet1"; claimed != tt.claimed {
+				t.Errorf("uses %q; calls %q", id, a.calls)
+			}
+			if !tt.claimed && slices.ContainsFunc(a.calls, func(c string) bool { return strings.Contains(c, "vboxnet1") }) {
+				t.Errorf("an adapter that may be somebody else's was touched: %q", a.calls)
+			}
+			if _, left := a.extra["global "+p.pendingKey()]; left {
+				t.Error("the note of the creation was left behind")
+			}
+			if found, ok, err := p.network().find(t.Context(), networkInputs); err != nil || !ok || found != id {
+				t.Errorf("find: %q, %v, %v", found, ok, err)
 			}
 		})
 	}

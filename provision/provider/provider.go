@@ -32,6 +32,7 @@ type Options struct {
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 	Arch       string // of the guests: amd64
 	Timeouts   Timeouts
+	Now        func() time.Time
 	// Step is told what is being done to a resource, by its name. It may be called from several goroutines.
 	Step func(name, text string)
 	// Destroying says that every machine goes: what lives inside them needs no removal of its own.
