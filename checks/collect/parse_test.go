@@ -45,14 +45,15 @@ func TestRecordedNode(t *testing.T) {
 			{To: prefix("192.168.56.0/24"), Dev: "enp0s8", Src: addr("192.168.56.11")},
 		}, from("ip -j route")),
 		Links: got.Links, // below
+		Clock: got.Clock, NAT: got.NAT, IPVS: got.IPVS, // tested with their own parsers
 	}
 	if diff := cmp.Diff(want, got, compareNetip(), comparePrefix()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	links := []checks.Link{
-		{Name: "lo", MAC: "00:00:00:00:00:00", Addresses: []netip.Prefix{prefix("127.0.0.1/8"), prefix("::1/128")}},
-		{Name: "enp0s3", MAC: "08:00:27:00:00:11", Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fec0::a00:27ff:fe00:11/64"), prefix("fe80::a00:27ff:fe00:11/64")}},
-		{Name: "enp0s8", MAC: "08:00:27:00:01:11", Addresses: []netip.Prefix{prefix("192.168.56.11/24"), prefix("fe80::a00:27ff:fe00:111/64")}},
+		{Name: "lo", MAC: "00:00:00:00:00:00", MTU: 65536, Addresses: []netip.Prefix{prefix("127.0.0.1/8"), prefix("::1/128")}},
+		{Name: "enp0s3", MAC: "08:00:27:00:00:11", MTU: 1500, Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fec0::a00:27ff:fe00:11/64"), prefix("fe80::a00:27ff:fe00:11/64")}},
+		{Name: "enp0s8", MAC: "08:00:27:00:01:11", MTU: 1500, Addresses: []netip.Prefix{prefix("192.168.56.11/24"), prefix("fe80::a00:27ff:fe00:111/64")}},
 	}
 	if diff := cmp.Diff(links, got.Links.Value[:3], compareNetip(), comparePrefix()); diff != "" {
 		t.Errorf("links (-want +got)\n%s", diff)
