@@ -179,7 +179,7 @@ func (p *process) api(r *request) (*cluster, int) {
 	if err != nil {
 		return nil, p.errorf("Unable to connect to the server: dial tcp: lookup %s: no such host", u.Hostname())
 	}
-	a, err := p.guest.packetPath(to, true)
+	a, err := p.guest.connect(p.guest.open("tcp", p.session.pod, to))
 	switch {
 	case errors.Is(err, errLost):
 		return nil, p.errorf("Unable to connect to the server: dial tcp %s: i/o timeout", to)

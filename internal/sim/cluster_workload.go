@@ -430,9 +430,15 @@ func (c *cluster) serviceLB(st *clusterState) {
 		}
 		svc := wanted[name]
 		labels := map[string]any{"app": name, "svccontroller.k3s.cattle.io/svcname": svc.Name, "svccontroller.k3s.cattle.io/svcnamespace": svc.Namespace}
-		body := deployment(labels, "lb-tcp-80", "rancher/klipper-lb:v0.4.13")
+		var containers []any
+		for _, p := range servicePorts(svc) {
+			containers = append(containers, map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "image": "rancher/klipper-lb:v0.4.13",
+				"ports": []any{map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "containerPort": float64(p.Port), "hostPort": float64(p.Port), "protocol": p.Protocol}}})
+		}
+		body := deployment(labels, "", "")
 		body["kind"] = "DaemonSet"
 		delete(body["spec"].(map[string]any), "replicas")
+		set(body, containers, "spec", "template", "spec", "containers")
 		c.put(st, &object{Kind: "DaemonSet", Namespace: "kube-system", Name: name, Body: body})
 	}
 }
