@@ -111,7 +111,7 @@ network card) and proves what is true of its network.
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(
-		a.newUpCmd(), a.newVerifyCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
+		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
 		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
 	)
