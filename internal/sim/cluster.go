@@ -58,6 +58,7 @@ type nodeRecord struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	Cordoned    bool              `json:"cordoned"`
+	Taints      []taint           `json:"taints,omitempty"`
 	NextIP      int               `json:"nextIP"`
 	CPUs        int               `json:"cpus"`
 	Memory      int               `json:"memory"` // MiB

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,10 +16,11 @@ import (
 
 // answer is who takes a TCP connection in the end.
 type answer struct {
-	handler http.Handler   // nil: it is no HTTP server
-	tls     *guest         // the API server on this guest, which speaks TLS
-	raw     server         // speaks itself
-	client  netip.AddrPort // whom the server sees
+	handler     http.Handler                    // nil: it is no HTTP server
+	certificate func() (tls.Certificate, error) // nil: it does not speak TLS
+	api         *guest                          // it is the API server on this guest
+	raw         server                          // speaks itself
+	client      netip.AddrPort                  // whom the server sees
 }
 
 // connect follows the first packet of a connection through guest g's kernel, to a process on g or on another guest, or to a pod.
@@ -251,7 +253,11 @@ func (c *cluster) atPod(p packet) (answer, error) {
 		if !ok {
 			return answer{}, refused()
 		}
-		return answer{handler: h, client: p.from}, nil
+		a := answer{handler: h, client: p.from}
+		if pod.Owner.Name == "traefik" && p.to.Port() == 8443 {
+			a.certificate = traefikCertificate
+		}
+		return a, nil
 	}
 	return answer{}, hostUnreachable()
 }
@@ -283,7 +289,7 @@ func (g *guest) listener(p packet) (answer, error) {
 		return a, nil
 	case port == 6443 && running && u.K3s.Role == "server":
 		if ready, _ := g.serverReady(); !g.now.Before(ready) {
-			a.handler, a.tls = http.HandlerFunc(apiServer), g
+			a.handler, a.api, a.certificate = http.HandlerFunc(apiServer), g, g.apiCertificate
 			return a, nil
 		}
 	case port == 10250 && running:
@@ -311,15 +317,17 @@ func (g *guest) fromOutside(device string, from netip.Addr, to netip.AddrPort) (
 		return nil, err
 	case a.raw != nil:
 		return a.raw, nil
-	case a.tls != nil:
-		return serveTLS(a.tls, a.handler)
 	case a.handler == nil:
 		return func(ctx context.Context, c net.Conn) { <-ctx.Done() }, nil
 	}
-	return serveHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	serve := serveHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = a.client.String()
 		a.handler.ServeHTTP(w, r)
-	})), nil
+	}))
+	if a.certificate != nil {
+		return serveTLS(a.certificate, serve)
+	}
+	return serve, nil
 }
 
 // listens is what a pod answers on a port, by the program in its image.

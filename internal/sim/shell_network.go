@@ -743,7 +743,7 @@ func (c *client) fetch(ctx context.Context, target *url.URL) fetched {
 	request.Header.Set("User-Agent", c.agent)
 	request.Header.Set("Accept", "*/*")
 	request.RemoteAddr = conn.client.String()
-	if conn.tls != nil && target.Scheme != "https" {
+	if conn.certificate != nil && target.Scheme != "https" {
 		r.status, r.body = http.StatusBadRequest, []byte("Client sent an HTTP request to an HTTPS server.\n")
 		return r
 	}
