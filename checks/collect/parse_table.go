@@ -28,7 +28,7 @@ func parseLinkTable(out []byte) ([]checks.Link, error) {
 		if len(words) == 0 {
 			continue
 		}
-		if len(words) < 2 || strings.ToUpper(words[1]) != words[1] {
+		if len(words) < 2 || strings.Trim(words[1], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 			return nil, fmt.Errorf("%q is no device with its state", firstLine([]byte(line)))
 		}
 		name, _, _ := strings.Cut(words[0], "@") // a veth's peer
