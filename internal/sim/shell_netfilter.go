@@ -75,7 +75,8 @@ func runIptables(_ context.Context, p *process) int {
 	for i := 0; i < len(args); {
 		switch {
 		case (args[i] == "-t" || args[i] == "--table") && i+1 < len(args):
-			table, args = args[i+1], slices.Delete(args, i, i+2)
+			table = args[i+1]
+			args = slices.Delete(args, i, i+2)
 		case args[i] == "-w" || args[i] == "--wait":
 			args = slices.Delete(args, i, i+1)
 		default:
