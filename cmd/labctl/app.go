@@ -112,7 +112,7 @@ network card) and proves what is true of its network.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(
 		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
-		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
+		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newBreakCmd(), a.newFixCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
 	)
 	for _, c := range root.Commands() {
