@@ -200,6 +200,7 @@ func FuzzFlows(f *testing.F) {
 
 func FuzzLookup(f *testing.F) {
 	seed(f, "kubectl -n demo exec web-b948698f8-6gbdr -- nslookup")
+	f.Add([]byte(";;\n"))
 	f.Fuzz(func(t *testing.T, out []byte) {
 		for _, exit := range []int{0, 1} {
 			var l checks.Lookup

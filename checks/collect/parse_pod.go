@@ -87,7 +87,9 @@ func readLookup(l *checks.Lookup, i Item) {
 		l.Why = "no answer"
 		for line := range strings.Lines(out) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "**") || strings.HasPrefix(line, ";;") || strings.HasPrefix(line, "nslookup:") {
-				l.Why = firstLine([]byte(strings.TrimLeft(line, "*; ")))
+				if why := firstLine([]byte(strings.TrimLeft(line, "*; "))); why != "" {
+					l.Why = why
+				}
 			}
 		}
 		return
