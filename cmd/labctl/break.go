@@ -74,7 +74,7 @@ func (a *app) runBreak(ctx context.Context, named []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	b := s.bench(ctx)
+	b := s.bench()
 	label := f.ID
 	if len(named) == 0 {
 		if f, err = anyFault(b, rand.IntN); err != nil {

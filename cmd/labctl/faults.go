@@ -12,7 +12,7 @@ import (
 )
 
 // bench is the session's lab as package fault sees it. The caller holds the lab's lock.
-func (s *session) bench(context.Context) *fault.Bench {
+func (s *session) bench() *fault.Bench {
 	b := &fault.Bench{
 		Lab:     s.lab,
 		Journal: fault.Journal{Path: s.folder.Faults()},

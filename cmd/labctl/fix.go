@@ -43,7 +43,7 @@ func (a *app) runFix(ctx context.Context, ids []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	b := s.bench(ctx)
+	b := s.bench()
 	const id = "fix"
 	s.ui.Start(id, "faults")
 	undone, err := b.Fix(ctx, ids...)

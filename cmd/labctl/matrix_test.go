@@ -62,6 +62,27 @@ func (b *bed) must(t *testing.T, args ...string) string {
 	return out
 }
 
+// read returns a file of the lab's folder.
+func (b *bed) read(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(b.folder(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (b *bed) write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.folder(), name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bed) folder() string {
+	return filepath.Join(b.dir, "XDG_DATA_HOME", "labctl", "simulated", "lab")
+}
+
 // verdicts are the ids of checks by status, and the whole report.
 type verdicts struct {
 	by     map[string][]string
@@ -156,6 +177,10 @@ func matrix(t *testing.T, mode config.ProxyMode, failed map[string]bool) {
 			for _, id := range got {
 				failed[id] = true
 			}
+			journal := b.read(t, "faults.json")
+			b.must(t, "fix")
+			// Once more, where nothing is broken: as after a kill between the note and the first command, or before the note's removal.
+			b.write(t, "faults.json", journal)
 			b.must(t, "fix")
 			b.healthy(t, "after the fix")
 			t.Logf("%s", time.Since(begun).Round(10*time.Millisecond))

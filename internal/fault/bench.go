@@ -101,6 +101,23 @@ func (b *Bench) Fix(ctx context.Context, ids ...string) (undone []string, err er
 	return undone, errors.Join(problems...)
 }
 
+// Leave undoes what faults have done to the host, which outlives the lab. The journal stays as it is.
+func (b *Bench) Leave(ctx context.Context) error {
+	entries, err := b.Journal.Entries()
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, e := range entries {
+		for _, a := range e.Undo {
+			if a.Route != nil {
+				problems = append(problems, b.act(ctx, a, e.Answers))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // placed fills in the nodes that answers name.
 func placed(actions []Action, answers map[string]string) []Action {
 	at := func(where string) string {
