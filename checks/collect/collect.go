@@ -75,21 +75,27 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	known := Parse(c.evidence())
 	web, hello := targets(known)
 	o.Step("probing services")
-	for i, n := range o.Lab.Nodes {
-		batches := [][]command{probeBatch(n, web, hello)}
-		if n.Role == config.RoleServer {
-			batches = append(batches, podBatch(known, web))
-		}
-		c.start(func() { c.nodes[i].probe(ctx, c, n, batches) })
-	}
-	if o.HTTP != nil {
-		c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known)...) })
+	if o.HTTP != nil { // before the nodes get busy with their own: these are timed
+		turn := make(gate, hostAtOnce)
+		c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known, turn)...) })
 		for _, url := range loadBalancerURLs(known) {
-			c.start(func() { c.add(probeHost(ctx, o.HTTP, url, nodePortTimeout)) })
+			c.start(func() {
+				turn.enter()
+				defer turn.leave()
+				c.add(probeHost(ctx, o.HTTP, url, nodePortTimeout))
+			})
 		}
 		if hello.IsValid() {
 			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
 		}
+		c.wait()
+	}
+	for i, n := range o.Lab.Nodes {
+		batches := [][]command{probeBatch(o.Lab, n, web, hello)}
+		if n.Role == config.RoleServer {
+			batches = append(batches, podBatch(known, web))
+		}
+		c.start(func() { c.nodes[i].probe(ctx, c, n, batches) })
 	}
 	c.wait()
 	if err := ctx.Err(); err != nil {

@@ -25,9 +25,13 @@ const (
 // cmdConnect stands for the connection itself, in the evidence of a node that could not be reached.
 const cmdConnect = "labctl ssh %s -- true"
 
-// probeTries is how often an address behind which there are several pods is asked: each try meets one of them at random,
-// and with a dead overlay those on the asking node still answer.
-const probeTries = 8
+// tries is how often an address behind which there are several pods is asked from each node: each try meets one of them at random, and
+// with a dead overlay those on the asking node still answer. It is eight in a lab of three nodes; in a large lab hardly any pod is on the
+// node that asks, and together the nodes meet all of them with fewer.
+func tries(l *config.Lab) int {
+	const together, most, least = 24, 8, 2
+	return max(least, min(most, together/max(len(l.Nodes), 1)))
+}
 
 // Commands of a node's first batch that tell of kube-proxy, of the clock and of what was applied.
 const (
@@ -92,10 +96,10 @@ func curlCommand(target netip.AddrPort) string {
 }
 
 // probeBatch is a node's second batch. On the server it also holds the control of the isolation probe.
-func probeBatch(n config.Node, web, hello netip.AddrPort) []command {
+func probeBatch(l *config.Lab, n config.Node, web, hello netip.AddrPort) []command {
 	var batch []command
 	if web.IsValid() {
-		batch = append(batch, command{Text: curlCommand(web), Times: probeTries})
+		batch = append(batch, command{Text: curlCommand(web), Times: tries(l)})
 	}
 	if hello.IsValid() && n.Role == config.RoleServer {
 		batch = append(batch, command{Text: curlCommand(hello)}, command{Text: keptCommand(hello)},

@@ -34,8 +34,8 @@
 //	kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json
 //	kubectl --request-timeout=20s apply --dry-run=server -f -
 //
-// When the services' addresses are known, a second script asks web-svc up to eight times (kube-proxy picks a pod each time), and on the
-// server hello-svc: once as the positive control of the isolation probe, then four times over one connection that is kept alive,
+// When the services' addresses are known, a second script asks web-svc up to eight times (kube-proxy picks a pod each time; less
+// often where more than three nodes do), and on the server hello-svc: once as the positive control of the isolation probe, then four times over one connection that is kept alive,
 // whose conntrack entry is then looked up (the second of these only if conntrack failed):
 //
 //	curl -sS -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://CLUSTERIP/
@@ -50,7 +50,7 @@
 // A third script on the server has two commands for one ready probe pod of each node, six at a time. The second one feeds a script to
 // a shell in the pod, so that one kubectl asks everything of a pod:
 //
-//	kubectl logs -n labctl labctl-probe-xxxxx --tail=1
+//	timeout 20 kubectl logs -n labctl labctl-probe-xxxxx --tail=1
 //	timeout 40 kubectl exec -i -n labctl labctl-probe-xxxxx -- sh -s
 //
 // The script in the pod needs printf only and writes no file. It runs
@@ -75,7 +75,7 @@
 //
 // # What the host does
 //
-// labctl itself asks every node's NodePort at least eight times and then on, up to forty times, until a pod of another node has
+// Before the nodes ask, labctl itself asks every node's NodePort eight times (less often in a lab of more than three nodes) and then on, up to forty times, until a pod of another node has
 // answered; if some pod of hello has answered none of these, it asks on, up to 120 times in all, one node after the other. It asks
 // hello-svc's ClusterIP once, with a nonce in the query that whoami echoes. Traefik is asked once on every node, on each port of its
 // service and on each of its node ports: port 80 in HTTP, 443 in HTTPS with any certificate (any answer will do, it is a 404). The

@@ -104,6 +104,15 @@ func withAnyCertificate(client *http.Client) *http.Client {
 	return &own
 }
 
+// gate lets so many through at a time as it has room for: many requests at once would make each other slow, and slow is a verdict.
+type gate chan struct{}
+
+func (g gate) enter() { g <- struct{}{} }
+func (g gate) leave() { <-g }
+
+// hostAtOnce is how many requests the host makes at a time.
+const hostAtOnce = 12
+
 // How often NodePorts are asked: on every node until a pod of another node has answered, and in all until every pod has.
 const (
 	nodePortTries = 40
@@ -111,7 +120,7 @@ const (
 )
 
 // probeNodePorts asks every node's NodePort, in new connections each time. A node is asked until one try fails.
-func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts) []Item {
+func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts, turn gate) []Item {
 	nodeOf := known.HelloPods()
 	lab := known.Lab
 	all := make([][]Item, len(lab.Nodes))
@@ -119,8 +128,10 @@ func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts
 	for i, n := range lab.Nodes {
 		group.Go(func() {
 			remote := !slices.ContainsFunc(slices.Collect(maps.Values(nodeOf)), func(node string) bool { return node != n.Name })
-			for try := 0; try < probeTries || !remote && try < nodePortTries; try++ {
+			for try := 0; try < tries(lab) || !remote && try < nodePortTries; try++ {
+				turn.enter()
 				item, by := askNodePort(ctx, client, lab, n)
+				turn.leave()
 				all[i] = append(all[i], item)
 				if item.Err != "" || item.Exit != 0 {
 					return

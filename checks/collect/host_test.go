@@ -133,16 +133,16 @@ func TestNodePortIsAskedInNewConnections(t *testing.T) {
 	})
 	known := checks.Facts{Lab: config.Default()}
 	known.Lab.Nodes = known.Lab.Nodes[:1]
-	items := probeNodePorts(t.Context(), client, known)
-	if len(items) != probeTries || dialled.Load() != probeTries {
-		t.Errorf("%d tries in %d connections, want %d", len(items), dialled.Load(), probeTries)
+	items := probeNodePorts(t.Context(), client, known, make(gate, 2))
+	if len(items) != tries(known.Lab) || int(dialled.Load()) != tries(known.Lab) {
+		t.Errorf("%d tries in %d connections, want %d", len(items), dialled.Load(), tries(known.Lab))
 	}
 	dialled.Store(0)
 	broken := clientTo(func(context.Context) (net.Conn, error) {
 		dialled.Add(1)
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	})
-	if items = probeNodePorts(t.Context(), broken, known); len(items) != 1 || dialled.Load() != 1 {
+	if items = probeNodePorts(t.Context(), broken, known, make(gate, 2)); len(items) != 1 || dialled.Load() != 1 {
 		t.Errorf("%d tries of a port that refuses, want 1", len(items))
 	}
 }
@@ -153,7 +153,7 @@ func TestNodePortIsAskedOn(t *testing.T) {
 		pods []string // that answer, in turn
 		want int      // tries
 	}{
-		"others at once":              {[]string{"hello-a", "hello-b"}, probeTries},
+		"others at once":              {[]string{"hello-a", "hello-b"}, 8},
 		"its own pods only":           {[]string{"hello-a"}, balanceTries},
 		"another one, at last":        {[]string{"hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-b"}, 10},
 		"a pod that nobody has known": {[]string{"hello-x"}, balanceTries},
@@ -180,9 +180,17 @@ func TestNodePortIsAskedOn(t *testing.T) {
 			}
 			pods[1].Node = "elsewhere"
 			known.Cluster.Pods = checks.Known(pods, checks.Source{})
-			if items := probeNodePorts(t.Context(), client, known); len(items) != x.want {
+			if items := probeNodePorts(t.Context(), client, known, make(gate, 2)); len(items) != x.want {
 				t.Errorf("%d tries, want %d", len(items), x.want)
 			}
 		})
+	}
+}
+
+func TestTries(t *testing.T) {
+	for nodes, want := range map[int]int{0: 8, 1: 8, 3: 8, 4: 6, 12: 2, 50: 2} {
+		if got := tries(&config.Lab{Nodes: make([]config.Node, nodes)}); got != want {
+			t.Errorf("%d nodes: %d tries, want %d", nodes, got, want)
+		}
 	}
 }
