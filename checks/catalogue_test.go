@@ -2,6 +2,7 @@ package checks
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func noCluster() fixture {
 				Nodes: Missing[[]Node](why, Source{}), Services: Missing[[]Service](why, Source{}), Pods: Missing[[]Pod](why, Source{}),
 				Slices: Missing[[]EndpointSlice](why, Source{}), Deployments: Missing[[]Workload](why, Source{}),
 			}
+			f.Reapplied = Missing[[]Applied](why, Source{})
 		},
 	}
 }
@@ -405,6 +407,295 @@ func fixtures() map[string][]fixture {
 			{"no probe", func(f *Facts) { f.noProbe(Host, false, helloIP) }, Unknown, "no probe of a ClusterIP was made"},
 			noCluster(),
 		},
+		"cluster.clocks": {
+			asIs(),
+			{"an hour ahead", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: time.Hour, High: time.Hour + time.Second} })
+			}, Fail, "w1 +3600.5 s from the host's clock: 3600 s from cp1"},
+			{"an hour behind", func(f *Facts) {
+				f.node("w2", func(n *NodeFacts) { n.Clock.Value = Clock{Low: -time.Hour - time.Second, High: -time.Hour} })
+			}, Fail, "w2 -3600.5 s"},
+			{"all wrong by the same", func(f *Facts) {
+				for _, node := range []string{"cp1", "w1", "w2"} {
+					f.node(node, func(n *NodeFacts) { n.Clock.Value = Clock{Low: time.Hour, High: time.Hour + time.Second} })
+				}
+			}, Pass, ""},
+			{"a slow answer tells less", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: -30 * time.Second, High: 10 * time.Second} })
+			}, Pass, ""},
+			{"it was not asked", func(f *Facts) { f.node("w1", func(n *NodeFacts) { n.Clock = Fact[Clock]{} }) }, Unknown, "w1: not collected"},
+			w2Unreached(),
+		},
+		"cluster.logs": {
+			asIs(),
+			{"no answer of w1's kubelet", func(f *Facts) {
+				f.access("w1", VerbLogs, func(a *Access) { a.OK, a.Why = false, "dial tcp 10.0.2.15:10250" })
+			}, Fail, "w1: kubectl logs fails: dial tcp 10.0.2.15:10250"},
+			{"not tried", func(f *Facts) { f.access("w1", VerbLogs, func(a *Access) { a.Known, a.Why = false, "interrupted" }) }, Unknown, "w1: interrupted"},
+			{"no probe pod", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+		},
+		"cluster.exec": {
+			asIs(),
+			{"no answer of w1's kubelet", func(f *Facts) { f.access("w1", VerbExec, func(a *Access) { a.OK, a.Why = false, "502 Bad Gateway" }) }, Fail, "w1: kubectl exec fails: 502"},
+			{"no probe pod", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+		},
+		"pod.mtu": {
+			asIs(),
+			{"flannel.1 as large as the NIC", func(f *Facts) { f.link("w1", "flannel.1", func(l *Link) { l.MTU = 1500 }) }, Fail, "w1 enp0s8 mtu 1500, flannel.1 mtu 1500"},
+			{"too small", func(f *Facts) { f.link("w1", "flannel.1", func(l *Link) { l.MTU = 1400 }) }, Fail, "flannel.1 mtu 1400"},
+			{"a NIC that differs", func(f *Facts) {
+				f.link("w2", "enp0s8", func(l *Link) { l.MTU = 9000 })
+				f.link("w2", "flannel.1", func(l *Link) { l.MTU = 8950 })
+			}, Fail, "w2 enp0s8 mtu 9000"},
+			{"no flannel.1", func(f *Facts) { f.without("w1", "flannel.1") }, Fail, "w1 has no flannel.1"},
+			{"no host-only NIC", func(f *Facts) { f.Machines = nil; f.without("w1", "enp0s8") }, Fail, "w1 has no host-only NIC"},
+			{"from a table", func(f *Facts) { f.link("w1", "enp0s8", func(l *Link) { l.MTU = 0 }) }, Unknown, "MTUs are not told"},
+			w2Unreached(),
+		},
+		"pod.reach": {
+			asIs(),
+			{"w1's pod does not answer w2's", func(f *Facts) { f.probe("w2", true, "10.42.1.20:80", func(p *Probe) { p.Outcome = TimedOut }) }, Fail, "w2 -> w1: 10.42.1.20:80 timed out"},
+			{"no exec", func(f *Facts) {
+				f.probe("w2", true, "10.42.1.20:80", func(p *Probe) { p.Outcome, p.Why = Inconclusive, "cp1: kubectl exec: exit status 1" })
+			}, Unknown, "w2 -> w1: cp1: kubectl exec"},
+			{"not asked", func(f *Facts) { f.noProbe("w2", true, "10.42.1.20:80") }, Unknown, "w2 -> w1: no such probe"},
+			{"no probe pod on w1", func(f *Facts) { f.pod("labctl-probe-w1", func(p *Pod) { p.Running = false }) }, Unknown, "cp1 -> w1: no probe pod runs on w1"},
+			{"one node", func(f *Facts) { f.Lab.Nodes = f.Lab.Nodes[:1] }, NotApplicable, "one node"},
+			noCluster(),
+		},
+		"svc.by-name": {
+			asIs(),
+			{"not from w1", func(f *Facts) {
+				for i, p := range f.Probes {
+					if p.Where == "w1" && p.Name == WebName {
+						f.Probes[i].Outcome = Refused
+					}
+				}
+			}, Fail, "w1: web-svc.demo.svc.cluster.local not connected"},
+			{"not asked", func(f *Facts) {
+				f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Name != "" })
+			}, Unknown, "cp1: no such probe"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			noCluster(),
+		},
+		"proxy.mode": {
+			asIs(),
+			{"IPVS", func(f *Facts) { f.inIPVS() }, Pass, "w1 ipvs"},
+			{"IPVS is in force", func(f *Facts) { f.inIPVS(); f.Lab.K3s.KubeProxyMode = "iptables" }, Fail, "w1 ipvs"},
+			{"iptables is in force", func(f *Facts) { f.Lab.K3s.KubeProxyMode = "ipvs" }, Fail, "w1 iptables"},
+			{"rules of the old mode are left", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.IPVS.Value = f.virtualServers(f.Lab.Nodes[1]) })
+			}, Fail, "w1 both modes"},
+			{"flushed", func(f *Facts) { f.noRule("w1", "KUBE-SERVICES", "") }, Fail, "w1 rules of neither mode"},
+			{"no iptables-save", func(f *Facts) {
+				f.node("w1", func(n *NodeFacts) { n.NAT = Missing[[]NATRule]("w1: iptables-save: not found", Source{}) })
+			}, Unknown, "iptables-save: not found"},
+			w2Unreached(),
+		},
+		"proxy.hooks": {
+			asIs(),
+			{"not in OUTPUT", func(f *Facts) { f.noRule("w1", "OUTPUT", "") }, Fail, "w1 OUTPUT does not lead to KUBE-SERVICES"},
+			{"not in PREROUTING", func(f *Facts) { f.noRule("w1", "PREROUTING", "") }, Fail, "w1 PREROUTING does not lead"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
+			w2Unreached(),
+		},
+		"proxy.chains": {
+			asIs(),
+			{"one endpoint too few", func(f *Facts) { f.noRule("w1", "", "KUBE-SEP-web-svc-1") }, Fail, "w1 web-svc -> 10.42.1.8:80"},
+			{"one endpoint too many", func(f *Facts) {
+				f.slice("hello-svc", func(s *EndpointSlice) { s.Endpoints[0].Ready = false })
+			}, Fail, "hello-svc -> 10.42.0.10:8080"},
+			{"the wrong port", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					for i, r := range rules {
+						if r.Chain == "KUBE-SEP-web-svc-0" && r.Jump == "DNAT" {
+							rules[i].DNAT = netip.AddrPortFrom(r.DNAT.Addr(), 8080)
+						}
+					}
+					return rules
+				})
+			}, Fail, "10.42.1.8:8080"},
+			{"no rule for the service", func(f *Facts) { f.noRule("w1", "KUBE-SERVICES", "KUBE-SVC-WEB") }, Fail, "w1 has no rule for web-svc 10.43.31.179:80"},
+			{"no endpoints, no rule", func(f *Facts) {
+				f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil })
+				for _, n := range f.Lab.Nodes {
+					f.noRule(n.Name, "KUBE-SERVICES", "KUBE-SVC-WEB")
+				}
+			}, Pass, ""},
+			{"no rule for the node port", func(f *Facts) { f.noRule("w1", "KUBE-NODEPORTS", "") }, Fail, "w1 has no rule of KUBE-NODEPORTS that leads port 31885"},
+			{"nothing leads to the node ports", func(f *Facts) { f.noRule("w1", "", "KUBE-NODEPORTS") }, Fail, "KUBE-SERVICES does not lead to KUBE-NODEPORTS"},
+			{"a node port of loopback only", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return slices.DeleteFunc(rules, func(r NATRule) bool { return r.Chain == "KUBE-NODEPORTS" && !r.To.IsValid() })
+				})
+			}, Fail, "no rule of KUBE-NODEPORTS"},
+			{"chains that run in circles", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append(slices.DeleteFunc(rules, func(r NATRule) bool { return r.Chain == "KUBE-EXT-HELLO" }), NATRule{Chain: "KUBE-EXT-HELLO", Jump: "KUBE-EXT-HELLO"})
+				})
+			}, Fail, "no rule of KUBE-NODEPORTS"},
+			{"an iptables-save that is too old", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					for i := range rules {
+						rules[i].DNAT = netip.AddrPort{}
+					}
+					return rules
+				})
+			}, Unknown, "w1: the node's iptables-save cannot tell where KUBE-SEP-web-svc-0 sends"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			{"endpoints unknown", func(f *Facts) { f.Cluster.Slices = Fact[[]EndpointSlice]{} }, Unknown, "not collected"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"proxy.shares": {
+			asIs(),
+			{"all to the first", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					for i := range rules {
+						rules[i].Probability = 1
+					}
+					return rules
+				})
+			}, Fail, "w1 web-svc: 1.000 0.000"},
+			{"session affinity's own rules", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append([]NATRule{{Chain: "KUBE-SVC-WEB", Jump: "KUBE-SEP-web-svc-0", Probability: 1, Sticky: true}}, rules...)
+				})
+			}, Pass, ""},
+			{"no rules", func(f *Facts) { f.nat("w1", func([]NATRule) []NATRule { return nil }) }, Fail, "w1 hello-svc: no rule gives it any"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
+			w2Unreached(),
+			noCluster(),
+		},
+		"proxy.virtual-servers": {
+			{"iptables mode", func(*Facts) {}, NotApplicable, "iptables"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, Pass, "w1 hello-svc 192.168.56.11:31885 -> 10.42.0.10:8080"},
+			{"none", func(f *Facts) { f.inIPVS(); f.node("w1", func(n *NodeFacts) { n.IPVS.Value = nil }) }, Fail, "w1 has no virtual server 10.43.31.179:80 for web-svc"},
+			{"a real server too few", func(f *Facts) {
+				f.inIPVS()
+				f.node("w1", func(n *NodeFacts) { n.IPVS.Value[0].Real = n.IPVS.Value[0].Real[:1] })
+			}, Fail, "w1 web-svc 10.43.31.179:80 -> 10.42.1.8:80"},
+			{"one that takes no new connections", func(f *Facts) {
+				f.inIPVS()
+				f.node("w1", func(n *NodeFacts) { n.IPVS.Value[0].Real[0].Weight = 0 })
+			}, Fail, "w1 web-svc 10.43.31.179:80 -> 10.42.2.8:80"},
+			{"UDP", func(f *Facts) { f.inIPVS(); f.node("w1", func(n *NodeFacts) { n.IPVS.Value[0].Protocol = "udp" }) }, Fail, "w1 has no virtual server"},
+			{"no ipvsadm", func(f *Facts) {
+				f.inIPVS()
+				f.node("w1", func(n *NodeFacts) { n.IPVS = Missing[[]VirtualServer]("w1: ipvsadm: not found", Source{}) })
+			}, Unknown, "ipvsadm: not found"},
+		},
+		"proxy.conntrack": {
+			asIs(),
+			{"two pods over one connection", func(f *Facts) { f.Kept.Value.By = []string{"hello-w1-0", "hello-w2-0"} }, Fail, "was answered by hello-w1-0, hello-w2-0"},
+			{"a new connection each time", func(f *Facts) { f.Kept.Value.Connects = 4 }, Unknown, "did not keep the connection alive"},
+			{"no answer", func(f *Facts) {
+				f.Kept.Value = KeptConnection{Target: f.Kept.Value.Target, Connects: 0, Failure: "curl: (28) timed out"}
+			}, Fail, "no answer: curl: (28)"},
+			{"no entry", func(f *Facts) { f.Flows.Value = nil }, Fail, "conntrack has no entry from port 51344"},
+			{"an entry of another connection", func(f *Facts) { f.Flows.Value[0].Src = netip.MustParseAddrPort("192.168.56.10:51345") }, Fail, "no entry from port 51344"},
+			{"an entry with another pod", func(f *Facts) { f.Flows.Value[0].ReplySrc = netip.MustParseAddrPort("10.42.2.10:8080") }, Fail, "is answered by 10.42.2.10"},
+			{"no conntrack", func(f *Facts) { f.Flows = Missing[[]Flow]("cp1: conntrack: not found", Source{}) }, Unknown, "conntrack: not found"},
+			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "which IP hello-w1-0 has"},
+			{"not asked", func(f *Facts) { f.Kept = Fact[KeptConnection]{} }, Unknown, "not collected"},
+		},
+		"proxy.balance": {
+			asIs(),
+			{"one pod is left out", func(f *Facts) { f.answers(120, "hello-w1-0", "hello-w1-1", "hello-w2-0", "hello-w2-1", "hello-cp1-0") }, Fail, "in 360 connections these never did: hello-cp1-1"},
+			{"too few to tell", func(f *Facts) { f.answers(3, "hello-w1-0") }, Unknown, "9 answers that name their pod are too few"},
+			{"few, and some lost", func(f *Facts) {
+				f.answers(3, "hello-w1-0")
+				f.probe(Host, false, w1Port, func(p *Probe) { *p = Probe{Where: Host, Target: p.Target, Outcome: TimedOut} })
+			}, Fail, "and 1 got no answer at all"},
+			{"answers that name nobody", func(f *Facts) { f.answers(9, "") }, Unknown, "do not name their pod"},
+			{"no ready pods", func(f *Facts) { f.Cluster.Pods.Value = nil }, Fail, "there are none"},
+			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
+			{"by another name", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.Name = "my-helloworld-rs-service" }) }, Pass, ""},
+			noCluster(),
+		},
+		"nodeport.policy": {
+			asIs(),
+			{"Local", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.ExternalPolicy = "Local" }) }, Fail, "hello-svc externalTrafficPolicy Local"},
+			{"no NodePort service", func(f *Facts) { f.changeService("hello-svc", func(s *Service) { s.ExternalPolicy = "" }) }, Fail, "externalTrafficPolicy <none>"},
+			{"from a table", func(f *Facts) { f.Cluster.Services.Partial = "a table tells no policy" }, Unknown, "a table tells no policy"},
+			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
+			noCluster(),
+		},
+		"nodeport.remote": {
+			asIs(),
+			{"each node its own pods only", func(f *Facts) {
+				f.answers(0)
+				for _, n := range f.Lab.Nodes {
+					f.answersOf(n, 12, "hello-"+n.Name+"-0", "hello-"+n.Name+"-1")
+				}
+			}, Fail, "w1: only its own pods did, in 12 tries"},
+			{"too few to tell", func(f *Facts) { f.answers(0); f.answersOf(f.Lab.Nodes[1], 2, "hello-w1-0") }, Unknown, "w1: 2 answers that name their pod are too few"},
+			{"lost", func(f *Facts) {
+				f.answers(0)
+				for _, n := range f.Lab.Nodes {
+					f.Probes = append(f.Probes, Probe{Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: TimedOut})
+				}
+			}, Fail, "w1: none did, and a try got no answer at all (timed out)"},
+			{"answers that name nobody", func(f *Facts) { f.answers(9, "") }, Unknown, "w1: the answers do not name their pod"},
+			{"all pods on one node", func(f *Facts) {
+				for i, p := range f.Cluster.Pods.Value {
+					if p.Labels["app"] == "hello" {
+						f.Cluster.Pods.Value[i].Node = "w1"
+					}
+				}
+			}, Pass, ""},
+			{"one node", func(f *Facts) { f.Lab.Nodes = f.Lab.Nodes[:1] }, NotApplicable, "one node"},
+			noCluster(),
+		},
+		"lb.external-ip": {
+			asIs(),
+			{"pending", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.External = nil }) }, Fail, "EXTERNAL-IP <none>"},
+			{"one node is missing", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.External = s.External[:2] }) }, Fail, "192.168.56.10,192.168.56.11"},
+			{"NAT addresses", func(f *Facts) {
+				f.changeService("traefik", func(s *Service) { s.External = []netip.Addr{addr("10.0.2.15")} })
+			}, Fail, "EXTERNAL-IP 10.0.2.15"},
+			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no LoadBalancer service"},
+			{"another one", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.Name = "web-lb" }) }, Pass, "kube-system/web-lb"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
+			noCluster(),
+		},
+		"lb.answers": {
+			asIs(),
+			{"not on w1", func(f *Facts) { f.probe(Host, false, "192.168.56.11:443", func(p *Probe) { p.Outcome = Refused }) }, Fail, "192.168.56.11:443 not connected"},
+			{"502", func(f *Facts) { f.probe(Host, false, "192.168.56.11:80", func(p *Probe) { p.Status = 502 }) }, Fail, "192.168.56.11:80 answers with status 502"},
+			{"the probe did not work", func(f *Facts) {
+				f.probe(Host, false, "192.168.56.11:80", func(p *Probe) { p.Outcome, p.Why = Inconclusive, "interrupted" })
+			}, Unknown, "w1: interrupted"},
+			{"not asked", func(f *Facts) { f.noProbe(Host, false, "192.168.56.11:80") }, Unknown, "w1: port 80 was not probed"},
+			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no LoadBalancer service"},
+			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
+			noCluster(),
+		},
+		"lb.node-ports": {
+			asIs(),
+			{"IPVS", func(f *Facts) { f.inIPVS() }, Pass, ""},
+			{"not on w1", func(f *Facts) { f.probe(Host, false, "192.168.56.11:31300", func(p *Probe) { p.Outcome = TimedOut }) }, Fail, "192.168.56.11:31300 timed out"},
+			{"it has none", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.Ports[0].NodePort = 0 }) }, Fail, "kube-system/traefik LoadBalancer 10.43.121.230 80,443:31309"},
+			{"not asked", func(f *Facts) { f.noProbe(Host, false, "192.168.56.11:31300") }, Unknown, "w1: port 31300 was not probed"},
+			noCluster(),
+		},
+		"dns.resolves": {
+			asIs(),
+			{"another address", func(f *Facts) { f.Lookups[1].Addresses = []netip.Addr{addr("10.43.0.99")} }, Fail, "w1: web-svc.demo.svc.cluster.local is 10.43.0.99"},
+			{"no such name", func(f *Facts) { f.Lookups[1].Addresses, f.Lookups[1].Why = nil, "server can't find it: NXDOMAIN" }, Fail, "w1: server can't find it: NXDOMAIN"},
+			{"no exec", func(f *Facts) { f.Lookups[1].Known, f.Lookups[1].Why = false, "502" }, Unknown, "w1: 502"},
+			{"not asked", func(f *Facts) { f.Lookups = nil }, Unknown, "w1: no such probe"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			noCluster(),
+		},
+		"demo.unchanged": {
+			asIs(),
+			{"somebody scaled web", func(f *Facts) { f.Reapplied.Value[0].Outcome = "configured" }, Fail, "deployment.apps/web configured"},
+			{"something is gone", func(f *Facts) { f.Reapplied.Value[1].Outcome = "created" }, Fail, "service/web-svc created"},
+			{"not tried", func(f *Facts) { f.Reapplied = Fact[[]Applied]{} }, Unknown, "not collected"},
+			noCluster(),
+		},
 		"proxy.ipvs-node-addresses": {
 			{"iptables mode", func(*Facts) {}, NotApplicable, "iptables"},
 			{"IPVS", func(f *Facts) { f.inIPVS("10.43.0.1", "10.43.31.179") }, Pass, ""},
@@ -589,6 +880,7 @@ func TestAnotherLab(t *testing.T) {
 	for _, v := range Evaluate(*f, Catalogue()).Verdicts {
 		needsAddress := map[string]bool{
 			"net.host-only-address": true, "net.internal-ip": true, "net.flannel-public-ip": true, "pod.vxlan": true, "nodeport.mapping": true,
+			"lb.external-ip": true,
 		}
 		if needsAddress[v.ID] != (v.Status == Fail) {
 			t.Errorf("%s is %s: %s", v.ID, v.Status, v.Actual)

@@ -39,6 +39,7 @@ const (
 	AreaClusterIP = "ClusterIP"
 	AreaKubeProxy = "kube-proxy"
 	AreaNodePort  = "NodePort"
+	AreaLB        = "LoadBalancer"
 	AreaDNS       = "DNS"
 	AreaDemo      = "demo"
 )
@@ -70,6 +71,7 @@ func Catalogue() []Check {
 		clusterIPChecks(),
 		kubeProxyChecks(),
 		nodePortChecks(),
+		loadBalancerChecks(),
 		dnsChecks(),
 		demoChecks(),
 	)

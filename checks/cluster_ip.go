@@ -33,6 +33,7 @@ func clusterIPChecks() []Check {
 		{ID: "svc.endpoints", Title: "web-svc's EndpointSlice holds exactly its ready pods", Area: AreaClusterIP, Eval: evalEndpoints},
 		{ID: "svc.from-nodes", Title: "web-svc's ClusterIP answers from every node", Area: AreaClusterIP, Eval: evalFromNodes},
 		{ID: "svc.from-pods", Title: "web-svc's ClusterIP answers from a pod of every node", Area: AreaClusterIP, Eval: evalFromPods},
+		{ID: "svc.by-name", Title: "web-svc answers by its DNS name from a pod of every node", Area: AreaClusterIP, Eval: evalByName},
 		{ID: "svc.isolated", Title: "a ClusterIP does not answer from the host", Area: AreaClusterIP, Eval: evalIsolated},
 	}
 }
@@ -61,6 +62,34 @@ func (f Facts) service(namespace, name string, j *judgements) (Service, bool) {
 		j.judge(false, fmt.Sprintf("service %q in namespace %q", name, namespace), "there is no such service", services.From)
 	}
 	return s, ok
+}
+
+// demoService is service, but for the NodePort demo: that is hello-svc or, where the cluster has none, whichever service holds the
+// lab's NodePort, as in a cluster where the demo was made by hand under a name of its own.
+func (f Facts) demoService(namespace, name string, j *judgements) (Service, bool) {
+	if s, ok := f.Cluster.Hello(f.Lab.Demo.NodePort); ok && name == HelloService {
+		return s, ok
+	}
+	return f.service(namespace, name, j)
+}
+
+func (f Facts) helloService(j *judgements) (Service, bool) {
+	return f.demoService(HelloNamespace, HelloService, j)
+}
+
+// Hello returns the service of the NodePort demo: see demoService.
+func (c Cluster) Hello(nodePort int) (Service, bool) {
+	if s, ok := c.Service(HelloNamespace, HelloService); ok {
+		return s, ok
+	}
+	for _, s := range c.Services.Value {
+		for _, p := range s.Ports {
+			if s.Namespace == HelloNamespace && p.NodePort == nodePort && nodePort != 0 {
+				return s, c.Services.Known
+			}
+		}
+	}
+	return Service{}, false
 }
 
 func (s Service) String() string {
@@ -149,8 +178,8 @@ func evalEndpoints(f Facts) Result {
 		return j.result(hintDemo)
 	}
 	pods, slicesKnown := f.Cluster.Pods, f.Cluster.Slices
-	if !pods.Known || !slicesKnown.Known {
-		j.unknown("", firstWhy(pods.Known, pods.why(), slicesKnown.why()), pods.From)
+	if !pods.whole() || !slicesKnown.Known {
+		j.unknown("", firstWhy(pods.whole(), pods.why(), slicesKnown.why()), pods.From)
 		return j.result("")
 	}
 	var want, got []string
@@ -228,11 +257,7 @@ func answerResult(f Facts, kind func(Probe) bool, hint string) Result {
 	for _, n := range f.Lab.Nodes {
 		probes := f.probes(n.Name, target, kind)
 		if len(probes) == 0 {
-			why := f.Nodes[n.Name].Problem
-			if why == "" {
-				why = "no such probe was made"
-			}
-			j.unknown(n.Name, why)
+			j.unknown(n.Name, f.notProbed(n.Name))
 		}
 		for _, p := range probes {
 			judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", n.Name, target), n.Name)
@@ -243,17 +268,25 @@ func answerResult(f Facts, kind func(Probe) bool, hint string) Result {
 
 // judgeProbe judges that a probe got a good answer. A probe that did not work says nothing.
 func judgeProbe(j *judgements, p Probe, expected, subject string) {
-	from := p.from()
+	from, target := p.from(), p.target()
 	switch {
 	case p.Outcome == Inconclusive:
 		j.unknown(subject, p.Why, from)
 	case p.OK():
-		j.judge(true, expected, fmt.Sprintf("%s: %s answers", subject, p.Target), from)
+		j.judge(true, expected, fmt.Sprintf("%s: %s answers", subject, target), from)
 	case p.Outcome == Answered:
-		j.judge(false, expected, fmt.Sprintf("%s: %s answers with status %d", subject, p.Target, p.Status), from)
+		j.judge(false, expected, fmt.Sprintf("%s: %s answers with status %d", subject, target, p.Status), from)
 	default:
-		j.judge(false, expected, fmt.Sprintf("%s: %s %s", subject, p.Target, p.Outcome), from)
+		j.judge(false, expected, fmt.Sprintf("%s: %s %s", subject, target, p.Outcome), from)
 	}
+}
+
+// target is what was asked, by address or by name.
+func (p Probe) target() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return p.Target.String()
 }
 
 // from is the probe's source with the one line that says how it ended.
@@ -367,4 +400,25 @@ func (f Facts) hostRoute(a netip.Addr) (Route, bool) {
 		}
 	}
 	return best, found
+}
+
+func evalByName(f Facts) Result {
+	var j judgements
+	if _, ok := f.service(WebNamespace, WebService, &j); !ok {
+		return j.result(hintDemo)
+	}
+	for _, n := range f.Lab.Nodes {
+		tried := false
+		for _, p := range f.Probes {
+			if p.Where != n.Name || p.Name != WebName || p.Pod == "" {
+				continue
+			}
+			tried = true
+			judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", n.Name, WebName), n.Name)
+		}
+		if !tried {
+			j.unknown(n.Name, f.notProbed(n.Name))
+		}
+	}
+	return j.result("if svc.from-pods passes and this does not, it is the name: check the area DNS")
 }

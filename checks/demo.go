@@ -8,6 +8,7 @@ import (
 func demoChecks() []Check {
 	return []Check{
 		{ID: "demo.web", Title: "web has both of its pods available", Area: AreaDemo, Eval: evalWeb},
+		{ID: "demo.unchanged", Title: "applying labctl's manifests again changes nothing", Area: AreaDemo, Eval: evalUnchanged},
 	}
 }
 
@@ -28,4 +29,18 @@ func evalWeb(f Facts) Result {
 	actual := fmt.Sprintf("%s %d/%d available", w.Name, w.Available, w.Desired)
 	j.judge(w.Desired == webReplicas && w.Available == webReplicas && w.Updated == webReplicas, expected, actual, deployments.From.showing(actual+fmt.Sprintf(", %d up to date", w.Updated)))
 	return j.result("kubectl -n demo describe deploy web, and kubectl -n demo get pods, say what is missing")
+}
+
+func evalUnchanged(f Facts) Result {
+	var j judgements
+	applied := f.Reapplied
+	if !applied.Known {
+		j.unknown("", applied.why(), applied.From)
+		return j.result("")
+	}
+	for _, a := range applied.Value {
+		line := a.Object + " " + a.Outcome
+		j.judge(a.Outcome == "unchanged", a.Object+" unchanged", line, applied.From.showing(line+" (server dry run)"))
+	}
+	return j.result("somebody has changed these objects by hand, or deleted them: labctl up applies them again")
 }

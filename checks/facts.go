@@ -23,10 +23,11 @@ func (s Source) showing(lines ...string) Source {
 
 // Fact is a value together with whether it is known. The zero Fact is not known.
 type Fact[T any] struct {
-	Value T
-	Known bool
-	Why   string // why it is not known
-	From  Source
+	Value   T
+	Known   bool
+	Why     string // why it is not known
+	Partial string // why only a part of it is, where it was read off a table; checks that need more are unknown
+	From    Source
 }
 
 // Known returns a known fact.
@@ -40,11 +41,17 @@ func Missing[T any](why string, from Source) Fact[T] {
 }
 
 func (f Fact[T]) why() string {
-	if f.Why == "" {
+	switch {
+	case f.Known && f.Partial != "":
+		return f.Partial
+	case f.Why == "":
 		return "not collected"
 	}
 	return f.Why
 }
+
+// whole says whether the fact is known with all that belongs to it.
+func (f Fact[T]) whole() bool { return f.Known && f.Partial == "" }
 
 // Facts is everything that checks may look at. Its zero value knows nothing.
 type Facts struct {
@@ -54,6 +61,11 @@ type Facts struct {
 	Machines  map[string]Fact[[]NIC] // by node: what VirtualBox says about the NICs
 	Cluster   Cluster
 	Probes    []Probe
+	Lookups   []Lookup
+	Access    []Access
+	Kept      Fact[KeptConnection]
+	Flows     Fact[[]Flow]    // what conntrack knows of connections to KeptConnection's target, where it started
+	Reapplied Fact[[]Applied] // what applying labctl's manifests again would do
 	// HostRoutes are the routes of the machine that runs labctl. They only explain a verdict.
 	HostRoutes Fact[[]Route]
 }
@@ -67,6 +79,41 @@ type NodeFacts struct {
 	VXLAN     Fact[VXLAN] // flannel.1
 	MachineID Fact[string]
 	Subnet    Fact[Subnet]
+	Clock     Fact[Clock]
+	NAT       Fact[[]NATRule]       // iptables' nat table, in its order
+	IPVS      Fact[[]VirtualServer] // none where the kernel has no IPVS
+}
+
+// Clock is how far a node's clock is ahead of the clock of the machine that asked: at least Low and at most High.
+type Clock struct {
+	Low, High time.Duration
+}
+
+// NATRule is one rule of iptables' nat table, as far as kube-proxy's rules go.
+type NATRule struct {
+	Chain       string
+	Jump        string         // the target: a chain, or DNAT, MASQUERADE, ...
+	Protocol    string         // tcp or udp; empty: any
+	To          netip.Prefix   // the zero Prefix: any destination
+	Port        int            // the destination port; 0: any
+	Probability float64        // 1 where the rule takes all
+	DNAT        netip.AddrPort // the new destination; the zero AddrPort if the rule has none that could be read
+	Sticky      bool           // it takes only clients that it has seen before (session affinity)
+	Line        string
+}
+
+// VirtualServer is one of IPVS's.
+type VirtualServer struct {
+	Protocol  string // tcp, udp
+	Addr      netip.AddrPort
+	Scheduler string
+	Real      []RealServer
+}
+
+// RealServer is where a virtual server sends to. Weight 0 takes no new connections.
+type RealServer struct {
+	Addr   netip.AddrPort
+	Weight int
 }
 
 // MAC is a hardware address, lower case with colons. The empty MAC is none.
@@ -101,6 +148,7 @@ type NIC struct {
 type Link struct {
 	Name      string
 	MAC       MAC
+	MTU       int // bytes; 0: not told
 	Addresses []netip.Prefix
 }
 
@@ -197,10 +245,14 @@ type Service struct {
 	ClusterIP             netip.Addr // the zero Addr for a headless one
 	Ports                 []ServicePort
 	Selector              map[string]string
+	External              []netip.Addr // EXTERNAL-IP, of a LoadBalancer
+	ExternalPolicy        string       // externalTrafficPolicy: Cluster or Local; empty for a ClusterIP service
 }
 
 // ServicePort is one port of a service.
 type ServicePort struct {
+	Name           string
+	Protocol       string // TCP, UDP; empty: not told
 	Port, NodePort int    // NodePort is 0 if there is none
 	Target         string // a number or a port's name
 }
@@ -283,6 +335,7 @@ type Probe struct {
 	Where   string // the node whose network it started in, or "host"
 	Pod     string // NAMESPACE/NAME if it was made in a pod
 	Target  netip.AddrPort
+	Name    string // the host name that was asked instead of an address; then Target is the zero AddrPort
 	Nonce   string // what the request carried
 	Outcome Outcome
 	Status  int // of HTTP; 0 if the probe does not tell
@@ -296,4 +349,51 @@ type Probe struct {
 // OK says whether the probe got a good answer.
 func (p Probe) OK() bool {
 	return p.Outcome == Answered && (p.Status == 0 || p.Status >= 200 && p.Status < 400)
+}
+
+// Lookup is a name that was looked up in a pod.
+type Lookup struct {
+	Where     string // the node that the pod runs on
+	Pod       string // NAMESPACE/NAME
+	Name      string
+	Addresses []netip.Addr
+	Known     bool   // DNS answered, or did not answer the pod; otherwise nothing can be concluded
+	Why       string // what went wrong
+	From      Source
+}
+
+// Access is a kubectl logs or exec, which goes from the API server to the kubelet of the pod's node.
+type Access struct {
+	Node, Pod string
+	Verb      string // logs, exec
+	OK        bool
+	Known     bool // it was tried
+	Why       string
+	From      Source
+}
+
+// The verbs of Access.
+const (
+	VerbLogs = "logs"
+	VerbExec = "exec"
+)
+
+// KeptConnection is several requests over one connection to the NodePort demo's ClusterIP.
+type KeptConnection struct {
+	Target    netip.AddrPort
+	LocalPort int      // 0 if there was none
+	Connects  int      // how many connections it took
+	By        []string // the pods that answered, in order
+	Failure   string   // how it ended, if not well
+}
+
+// Flow is a connection that conntrack knows: what was sent, and what comes back.
+type Flow struct {
+	Src, Dst, ReplySrc, ReplyDst netip.AddrPort
+	Line                         string
+}
+
+// Applied is what kubectl apply says of one object: unchanged, configured, created.
+type Applied struct {
+	Object, Outcome string
 }

@@ -46,15 +46,17 @@ func healthy() *Facts {
 			Hostname: Known(n.Name, from("hostname")),
 			Links: Known([]Link{
 				{Name: "lo", Addresses: []netip.Prefix{prefix("127.0.0.1/8")}},
-				{Name: "enp0s3", MAC: natMAC, Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fe80::1/64")}},
-				{Name: "enp0s8", MAC: ownMAC, Addresses: []netip.Prefix{netip.PrefixFrom(n.Address, 24)}},
-				{Name: "flannel.1", MAC: vtep, Addresses: []netip.Prefix{netip.PrefixFrom(cidr.Addr(), 32)}},
-				{Name: "cni0", Addresses: []netip.Prefix{gateway(cidr)}},
+				{Name: "enp0s3", MAC: natMAC, MTU: 1500, Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fe80::1/64")}},
+				{Name: "enp0s8", MAC: ownMAC, MTU: 1500, Addresses: []netip.Prefix{netip.PrefixFrom(n.Address, 24)}},
+				{Name: "flannel.1", MAC: vtep, MTU: 1450, Addresses: []netip.Prefix{netip.PrefixFrom(cidr.Addr(), 32)}},
+				{Name: "cni0", MTU: 1450, Addresses: []netip.Prefix{gateway(cidr)}},
 			}, from("ip -j addr")),
 			Routes:    Known(routes, from("ip -j route")),
 			VXLAN:     Known(VXLAN{Kind: "vxlan", MAC: vtep, Local: n.Address, Device: "enp0s8"}, from("ip -j -d link show flannel.1")),
 			MachineID: Known(strings.Repeat(fmt.Sprint(i), 32), from("cat /etc/machine-id")),
 			Subnet:    Known(Subnet{Network: lab.K3s.PodCIDR, Gateway: gateway(cidr)}, from("cat /run/flannel/subnet.env")),
+			Clock:     Known(Clock{Low: -100 * time.Millisecond, High: 200 * time.Millisecond}, from("date +%s.%N")),
+			IPVS:      Known([]VirtualServer{}, from("cat /proc/net/ip_vs")),
 		}
 		f.Machines[n.Name] = Known([]NIC{
 			{Slot: 1, Kind: "nat", MAC: natMAC, Cable: true},
@@ -73,10 +75,33 @@ func healthy() *Facts {
 			p := pod("demo", "web-"+n.Name, web, n.Name, fmt.Sprintf("10.42.%d.8", i))
 			webSlice.Endpoints = append(webSlice.Endpoints, Endpoint{Addr: p.IP, Ready: true})
 		}
+		in := func(command string) Source {
+			return Source{Where: "cp1", Command: "kubectl exec -n labctl " + probe.Name + " -- " + command}
+		}
+		for other := range lab.Nodes {
+			if other != i {
+				target := netip.AddrPortFrom(addr(fmt.Sprintf("10.42.%d.20", other)), 80)
+				f.Probes = append(f.Probes, Probe{Where: n.Name, Pod: "labctl/" + probe.Name, Target: target, Outcome: Answered, From: in("wget -q -T 3 -O - http://" + target.Addr().String() + "/")})
+			}
+		}
+		f.Access = append(f.Access,
+			Access{Node: n.Name, Pod: "labctl/" + probe.Name, Verb: VerbLogs, OK: true, Known: true, From: Source{Where: "cp1", Command: "kubectl logs -n labctl " + probe.Name + " --tail=1"}},
+			Access{Node: n.Name, Pod: "labctl/" + probe.Name, Verb: VerbExec, OK: true, Known: true, From: in("hostname")})
+		f.Lookups = append(f.Lookups, Lookup{Where: n.Name, Pod: "labctl/" + probe.Name, Name: WebName, Addresses: []netip.Addr{webTarget.Addr()}, Known: true, From: in("nslookup " + WebName)})
+		for _, port := range []uint16{80, 443, 31300, 31309} {
+			target := netip.AddrPortFrom(n.Address, port)
+			f.Probes = append(f.Probes, Probe{Where: Host, Target: target, Outcome: Answered, Status: 404, From: Source{Where: Host, Command: "curl http://" + target.String() + "/"}})
+		}
+		for k := range 2 { // answers of both of the next node's pods
+			f.Probes = append(f.Probes, Probe{
+				Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: Answered, Status: 200, Took: 12 * time.Millisecond,
+				By: fmt.Sprintf("hello-%s-%d", lab.Nodes[(i+1)%3].Name, k), From: Source{Where: Host, Command: "curl http://" + n.Address.String() + ":31885/"},
+			})
+		}
 		f.Probes = append(f.Probes,
+			Probe{Where: n.Name, Pod: "labctl/" + probe.Name, Name: WebName, Outcome: Answered, From: in("wget -q -T 5 -O - http://" + WebName + "/")},
 			Probe{Where: n.Name, Target: webTarget, Outcome: Answered, Status: 200, Took: 2 * time.Millisecond, From: from("curl http://10.43.31.179/")},
 			Probe{Where: n.Name, Pod: "labctl/" + probe.Name, Target: webTarget, Outcome: Answered, From: Source{Where: "cp1", Command: "kubectl exec -n labctl " + probe.Name + " -- wget -q -T 5 -O - http://10.43.31.179/"}},
-			Probe{Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: Answered, Status: 200, Took: 12 * time.Millisecond, By: "hello-w1-0", From: Source{Where: Host, Command: "curl http://" + n.Address.String() + ":31885/"}},
 		)
 	}
 	f.Probes = append(f.Probes,
@@ -90,7 +115,8 @@ func healthy() *Facts {
 			{Namespace: "default", Name: "kubernetes", Type: "ClusterIP", ClusterIP: addr("10.43.0.1"), Ports: []ServicePort{{Port: 443, Target: "6443"}}},
 			{Namespace: "kube-system", Name: "kube-dns", Type: "ClusterIP", ClusterIP: addr("10.43.0.10"), Ports: []ServicePort{{Port: 53, Target: "53"}}},
 			{Namespace: "demo", Name: "web-svc", Type: "ClusterIP", ClusterIP: addr("10.43.31.179"), Ports: []ServicePort{{Port: 80, Target: "80"}}, Selector: web},
-			{Namespace: "default", Name: "hello-svc", Type: "NodePort", ClusterIP: addr("10.43.45.254"), Ports: []ServicePort{{Port: 80, NodePort: 31885, Target: "8080"}}, Selector: hello},
+			{Namespace: "default", Name: "hello-svc", Type: "NodePort", ClusterIP: addr("10.43.45.254"), Ports: []ServicePort{{Port: 80, NodePort: 31885, Target: "8080"}}, Selector: hello, ExternalPolicy: "Cluster"},
+			{Namespace: "kube-system", Name: "traefik", Type: "LoadBalancer", ClusterIP: addr("10.43.121.230"), Ports: []ServicePort{{Port: 80, NodePort: 31300}, {Port: 443, NodePort: 31309}}, External: []netip.Addr{addr("192.168.56.10"), addr("192.168.56.11"), addr("192.168.56.12")}, ExternalPolicy: "Cluster"},
 			{Namespace: "default", Name: "headless", Type: "ClusterIP"},
 		}, from),
 		Pods: Known(append(pods,
@@ -104,7 +130,86 @@ func healthy() *Facts {
 		Deployments: Known([]Workload{{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2}}, from),
 		DaemonSets:  Known([]Workload{{Namespace: "labctl", Name: "labctl-probe", Desired: 3, Updated: 3, Available: 3}}, from),
 	}
+	f.Kept = Known(KeptConnection{Target: helloTarget, LocalPort: 51344, Connects: 1, By: []string{"hello-w1-0", "hello-w1-0", "hello-w1-0", "hello-w1-0"}},
+		Source{Where: "cp1", Command: "curl http://10.43.45.254/ http://10.43.45.254/"})
+	end := netip.MustParseAddrPort
+	f.Flows = Known([]Flow{{Src: end("192.168.56.10:51344"), Dst: helloTarget, ReplySrc: end("10.42.1.10:8080"), ReplyDst: end("10.42.0.0:51344"), Line: "tcp 6 119 TIME_WAIT"}},
+		Source{Where: "cp1", Command: "conntrack -L -p tcp -d 10.43.45.254 --dport 80"})
+	f.Reapplied = Known([]Applied{{"deployment.apps/web", "unchanged"}, {"service/web-svc", "unchanged"}}, Source{Where: "cp1", Command: "kubectl apply --dry-run=server -f -"})
+	for _, n := range lab.Nodes {
+		f.node(n.Name, func(facts *NodeFacts) {
+			facts.NAT = Known(f.natRules(), Source{Where: n.Name, Command: "iptables-save -t nat"})
+		})
+	}
 	return f
+}
+
+// natRules are kube-proxy's rules for the demo's services, in the shape of newer versions.
+func (f *Facts) natRules() []NATRule {
+	rule := func(r NATRule) NATRule {
+		if r.Probability == 0 {
+			r.Probability = 1
+		}
+		r.Line = fmt.Sprintf("-A %s ... -j %s", r.Chain, r.Jump)
+		return r
+	}
+	rules := []NATRule{
+		rule(NATRule{Chain: "PREROUTING", Jump: "KUBE-SERVICES"}),
+		rule(NATRule{Chain: "OUTPUT", Jump: "KUBE-SERVICES"}),
+		rule(NATRule{Chain: "KUBE-NODEPORTS", Jump: "KUBE-EXT-HELLO", Protocol: "tcp", Port: 31885, To: prefix("127.0.0.0/8")}),
+		rule(NATRule{Chain: "KUBE-NODEPORTS", Jump: "KUBE-EXT-HELLO", Protocol: "tcp", Port: 31885}),
+		rule(NATRule{Chain: "KUBE-EXT-HELLO", Jump: "KUBE-MARK-MASQ"}),
+		rule(NATRule{Chain: "KUBE-EXT-HELLO", Jump: "KUBE-SVC-HELLO"}),
+	}
+	for _, s := range []struct{ service, chain string }{{"web-svc", "KUBE-SVC-WEB"}, {"hello-svc", "KUBE-SVC-HELLO"}} {
+		service := f.Cluster.Services.Value[slices.IndexFunc(f.Cluster.Services.Value, func(x Service) bool { return x.Name == s.service })]
+		ready := f.Cluster.readyEndpoints(service)
+		rules = append(rules,
+			rule(NATRule{Chain: "KUBE-SERVICES", Jump: s.chain, Protocol: "tcp", To: netip.PrefixFrom(service.ClusterIP, 32), Port: 80}),
+			rule(NATRule{Chain: s.chain, Jump: "KUBE-MARK-MASQ"}))
+		for i, e := range ready {
+			own := fmt.Sprintf("KUBE-SEP-%s-%d", s.service, i)
+			rules = append(rules,
+				rule(NATRule{Chain: s.chain, Jump: own, Probability: 1 / float64(len(ready)-i)}),
+				rule(NATRule{Chain: own, Jump: "KUBE-MARK-MASQ"}),
+				rule(NATRule{Chain: own, Jump: "DNAT", Protocol: "tcp", DNAT: e}))
+		}
+	}
+	return append(rules, rule(NATRule{Chain: "KUBE-SERVICES", Jump: "KUBE-NODEPORTS"}))
+}
+
+// nat changes a node's rules.
+func (f *Facts) nat(node string, change func([]NATRule) []NATRule) {
+	f.node(node, func(n *NodeFacts) { n.NAT.Value = change(n.NAT.Value) })
+}
+
+// noRule removes the rules of a node's chain that jump there; an empty chain or jump is any.
+func (f *Facts) noRule(node, chain, jump string) {
+	f.nat(node, func(rules []NATRule) []NATRule {
+		return slices.DeleteFunc(rules, func(r NATRule) bool {
+			return (chain == "" || r.Chain == chain) && (jump == "" || r.Jump == jump)
+		})
+	})
+}
+
+// virtualServers are what IPVS has for the demo on a node.
+func (f *Facts) virtualServers(n config.Node) []VirtualServer {
+	var all []VirtualServer
+	for _, name := range []string{"web-svc", "hello-svc"} {
+		s := f.Cluster.Services.Value[slices.IndexFunc(f.Cluster.Services.Value, func(x Service) bool { return x.Name == name })]
+		at := []netip.AddrPort{netip.AddrPortFrom(s.ClusterIP, 80)}
+		if name == "hello-svc" {
+			at = append(at, netip.AddrPortFrom(n.Address, 31885))
+		}
+		for _, a := range at {
+			v := VirtualServer{Protocol: "tcp", Addr: a, Scheduler: "rr"}
+			for _, e := range f.Cluster.readyEndpoints(s) {
+				v.Real = append(v.Real, RealServer{Addr: e, Weight: 1})
+			}
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
@@ -120,6 +225,8 @@ func (f *Facts) inIPVS(addresses ...string) {
 	for _, n := range f.Lab.Nodes {
 		facts := f.Nodes[n.Name]
 		facts.Links.Value = append(facts.Links.Value, dummy)
+		facts.IPVS = Known(f.virtualServers(n), Source{Where: n.Name, Command: "ipvsadm -Ln"})
+		facts.NAT.Value = []NATRule{{Chain: "PREROUTING", Jump: "KUBE-SERVICES"}, {Chain: "KUBE-SERVICES", Jump: "KUBE-MARK-MASQ"}}
 		f.Nodes[n.Name] = facts
 	}
 }
@@ -203,6 +310,28 @@ func (f *Facts) unreached(name string) {
 	f.Nodes[name] = NodeFacts{
 		Problem: why, Hostname: Missing[string](why, Source{}), Links: Missing[[]Link](why, Source{}), Routes: Missing[[]Route](why, Source{}),
 		VXLAN: Missing[VXLAN](why, Source{}), MachineID: Missing[string](why, Source{}), Subnet: Missing[Subnet](why, Source{}),
+		Clock: Missing[Clock](why, Source{}), NAT: Missing[[]NATRule](why, Source{}), IPVS: Missing[[]VirtualServer](why, Source{}),
 	}
 	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Where == name })
+}
+
+func (f *Facts) access(node, verb string, change func(*Access)) {
+	change(&f.Access[slices.IndexFunc(f.Access, func(a Access) bool { return a.Node == node && a.Verb == verb })])
+}
+
+// answers replaces the NodePort's answers: so many of every node, of these pods in turn.
+func (f *Facts) answers(each int, pods ...string) {
+	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Where == Host && p.Target.Port() == 31885 })
+	for _, n := range f.Lab.Nodes {
+		f.answersOf(n, each, pods...)
+	}
+}
+
+func (f *Facts) answersOf(n config.Node, count int, pods ...string) {
+	for i := range count {
+		f.Probes = append(f.Probes, Probe{
+			Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: Answered, Status: 200, By: pods[i%len(pods)],
+			From: Source{Where: Host, Command: "curl http://" + n.Address.String() + ":31885/"},
+		})
+	}
 }

@@ -12,6 +12,9 @@ import (
 func internalIPChecks() []Check {
 	return []Check{
 		{ID: "cluster.ready", Title: "every node is Ready", Area: AreaInternal, Eval: evalReady},
+		{ID: "cluster.clocks", Title: "the nodes' clocks agree", Area: AreaInternal, Eval: evalClocks},
+		{ID: "cluster.logs", Title: "kubectl logs works on a pod of every node", Area: AreaInternal, Eval: evalLogs},
+		{ID: "cluster.exec", Title: "kubectl exec works on a pod of every node", Area: AreaInternal, Eval: evalExec},
 		{ID: "net.internal-ip", Title: "every node advertises its host-only address", Area: AreaInternal, Eval: evalInternalIP},
 		{ID: "net.internal-ip-unique", Title: "no two nodes advertise the same INTERNAL-IP", Area: AreaInternal, Eval: evalInternalIPUnique},
 		{ID: "net.external-ip", Title: "no node has an EXTERNAL-IP", Area: AreaInternal, Eval: evalExternalIP},
@@ -36,6 +39,15 @@ func eachClusterNode(f Facts, j *judgements, judge func(config.Node, Node)) {
 		}
 		judge(n, nodes.Value[i])
 	}
+}
+
+// eachWholeNode is eachClusterNode for what no table of nodes tells.
+func eachWholeNode(f Facts, j *judgements, judge func(config.Node, Node)) {
+	if nodes := f.Cluster.Nodes; nodes.Known && !nodes.whole() {
+		j.unknown("", nodes.why(), nodes.From)
+		return
+	}
+	eachClusterNode(f, j, judge)
 }
 
 func evalReady(f Facts) Result {
@@ -97,7 +109,7 @@ func evalExternalIP(f Facts) Result {
 
 func evalFlannelPublicIP(f Facts) Result {
 	var j judgements
-	eachClusterNode(f, &j, func(n config.Node, c Node) {
+	eachWholeNode(f, &j, func(n config.Node, c Node) {
 		actual := n.Name + " " + address(c.PublicIP)
 		// The node's own address is asked for too: on a cluster without node-ip both sides say 10.0.2.15, and no packet arrives.
 		good := c.PublicIP == n.Address && slices.Equal(ipv4(c.Internal), []netip.Addr{c.PublicIP})

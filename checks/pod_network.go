@@ -22,9 +22,11 @@ func podNetworkChecks() []Check {
 		{ID: "pod.flannel-subnet", Title: "flannel serves the pod CIDR of its node", Area: AreaPods, Eval: evalFlannelSubnet},
 		{ID: "pod.cni0", Title: "cni0 holds the gateway of its node's pod CIDR", Area: AreaPods, Eval: evalCNI0},
 		{ID: "pod.vxlan", Title: "flannel.1 is a VXLAN device over the host-only NIC", Area: AreaPods, Eval: evalVXLAN},
+		{ID: "pod.mtu", Title: "flannel.1 leaves room for VXLAN's own headers", Area: AreaPods, Eval: evalMTU},
 		{ID: "pod.vtep-mac", Title: "every node's flannel.1 has the MAC that its node announces, and no two are the same", Area: AreaPods, Eval: evalVtepMAC},
 		{ID: "pod.routes", Title: "every node reaches every other node's pods by flannel.1", Area: AreaPods, Eval: evalPodRoutes},
 		{ID: "pod.ips", Title: "every pod's IP is in its node's pod CIDR", Area: AreaPods, Eval: evalPodIPs},
+		{ID: "pod.reach", Title: "a pod of every node reaches pods of other nodes: all of them, or the next one and the server's if there are more than six nodes", Area: AreaPods, Eval: evalPodReach},
 	}
 }
 
@@ -82,7 +84,7 @@ func (c Node) podCIDR() (netip.Prefix, bool) {
 func evalPodCIDR(f Facts) Result {
 	var j judgements
 	network := f.Lab.K3s.PodCIDR.Masked()
-	eachClusterNode(f, &j, func(n config.Node, c Node) {
+	eachWholeNode(f, &j, func(n config.Node, c Node) {
 		from := f.Cluster.Nodes.From.showing(fmt.Sprintf("%s podCIDRs %s", n.Name, prefixes(c.PodCIDRs)))
 		expected := fmt.Sprintf("%s one pod CIDR of its own inside %s", n.Name, network)
 		cidr, ok := c.podCIDR()
@@ -109,7 +111,7 @@ func evalPodCIDR(f Facts) Result {
 
 // eachNodeWithCIDR calls judge with every node of the lab and its pod CIDR.
 func eachNodeWithCIDR(f Facts, j *judgements, judge func(config.Node, netip.Prefix)) {
-	eachClusterNode(f, j, func(n config.Node, c Node) {
+	eachWholeNode(f, j, func(n config.Node, c Node) {
 		cidr, ok := c.podCIDR()
 		if !ok {
 			j.judge(false, n.Name+" one pod CIDR", n.Name+" "+prefixes(c.PodCIDRs), f.Cluster.Nodes.From)
@@ -204,7 +206,7 @@ func evalVXLAN(f Facts) Result {
 func evalVtepMAC(f Facts) Result {
 	var j judgements
 	owner := map[MAC]string{}
-	eachClusterNode(f, &j, func(n config.Node, c Node) {
+	eachWholeNode(f, &j, func(n config.Node, c Node) {
 		v, ok := f.vxlan(n, &j)
 		if !ok {
 			return
@@ -297,4 +299,123 @@ func prefixes(all []netip.Prefix) string {
 		out = append(out, p.String())
 	}
 	return strings.Join(out, ",")
+}
+
+// vxlanOverhead is what VXLAN over IPv4 puts around a frame: Ethernet 14, IP 20, UDP 8, VXLAN 8 bytes.
+const vxlanOverhead = 50
+
+func evalMTU(f Facts) Result {
+	var j judgements
+	nicMTU := 0
+	for _, n := range f.Lab.Nodes {
+		links := f.Nodes[n.Name].Links
+		if !links.Known {
+			j.unknown(n.Name, links.why(), links.From)
+			continue
+		}
+		i := slices.IndexFunc(links.Value, func(l Link) bool { return l.Name == vxlanDevice })
+		if i < 0 {
+			j.judge(false, n.Name+" flannel.1", n.Name+" has no flannel.1", links.From.showing(cards(links.Value)...))
+			continue
+		}
+		overlay := links.Value[i]
+		nic, ok := f.hostOnlyNIC(n)
+		if !ok {
+			j.judge(false, n.Name+" a host-only NIC under flannel.1", n.Name+" has no host-only NIC with its address", links.From.showing(cards(links.Value)...))
+			continue
+		}
+		if nic.MTU == 0 || overlay.MTU == 0 {
+			j.unknown(n.Name, "the devices' MTUs are not told", links.From)
+			continue
+		}
+		if nicMTU == 0 {
+			nicMTU = nic.MTU
+		}
+		line := fmt.Sprintf("%s mtu %d, flannel.1 mtu %d", nic.Name, nic.MTU, overlay.MTU)
+		expected := fmt.Sprintf("%s %s mtu %d, flannel.1 mtu %d", n.Name, nic.Name, nicMTU, nicMTU-vxlanOverhead)
+		j.judge(nic.MTU == nicMTU && overlay.MTU == nic.MTU-vxlanOverhead, expected, n.Name+" "+line, links.From.showing(line))
+	}
+	return j.result("too large a packet is lost between pods of different nodes, while small ones pass: ip link set dev flannel.1 mtu 1450; restarting k3s on the node does it too")
+}
+
+// manyNodes is how many nodes a lab may have for every pair of them to be probed.
+const manyNodes = 6
+
+// Reached returns the nodes whose pods the probe pod of a node is to ask: all other nodes; in a lab of more than six, where
+// all pairs are too many, the next one in the lab's order and the server, so that every node both sends and receives.
+func Reached(lab *config.Lab, node string) []config.Node {
+	var others []config.Node
+	if len(lab.Nodes) <= manyNodes {
+		for _, n := range lab.Nodes {
+			if n.Name != node {
+				others = append(others, n)
+			}
+		}
+		return others
+	}
+	for i, n := range lab.Nodes {
+		if n.Name != node {
+			continue
+		}
+		next, server := lab.Nodes[(i+1)%len(lab.Nodes)], lab.Server()
+		others = append(others, next)
+		if server.Name != node && server.Name != next.Name {
+			others = append(others, server)
+		}
+	}
+	return others
+}
+
+// ProbePod returns the pod of labctl's DaemonSet on a node: a ready one, or else one that runs at least.
+func (c Cluster) ProbePod(node string) (Pod, bool) {
+	var found Pod
+	for _, p := range c.Pods.Value {
+		if p.Namespace != ProbeNamespace || p.Node != node || !strings.HasPrefix(p.Name, ProbeDaemonSet+"-") || !p.Running || p.Deleting {
+			continue
+		}
+		if p.Ready {
+			return p, true
+		}
+		found = p
+	}
+	return found, found.Name != ""
+}
+
+// probePort is where the probe pods' nginx listens.
+const probePort = 80
+
+// ProbeTarget is where a probe pod is asked by others.
+func ProbeTarget(p Pod) (netip.AddrPort, bool) {
+	return netip.AddrPortFrom(p.IP, probePort), p.IP.IsValid()
+}
+
+func evalPodReach(f Facts) Result {
+	var j judgements
+	if len(f.Lab.Nodes) == 1 {
+		return Result{Status: NotApplicable, Actual: "the lab has one node"}
+	}
+	pods := f.Cluster.Pods
+	if !pods.Known {
+		j.unknown("", pods.why(), pods.From)
+		return j.result("")
+	}
+	for _, n := range f.Lab.Nodes {
+		for _, other := range Reached(f.Lab, n.Name) {
+			subject := fmt.Sprintf("%s -> %s", n.Name, other.Name)
+			target, ok := Pod{}, false
+			if target, ok = f.Cluster.ProbePod(other.Name); !ok || !target.IP.IsValid() {
+				j.unknown(subject, "no probe pod runs on "+other.Name, pods.From)
+				continue
+			}
+			at, _ := ProbeTarget(target)
+			probes := f.probes(n.Name, at, func(p Probe) bool { return p.Pod != "" })
+			if len(probes) == 0 {
+				j.unknown(subject, f.notProbed(n.Name))
+			}
+			for _, p := range probes {
+				judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", subject, at), subject)
+			}
+		}
+	}
+	return j.result("packets between pods of different nodes travel in VXLAN, UDP port 8472 between the nodes' addresses: see pod.vxlan, pod.vtep-mac, pod.machine-id and net.flannel-public-ip first")
 }

@@ -1,6 +1,10 @@
 package checks
 
 import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,7 +82,7 @@ func TestSelect(t *testing.T) {
 }
 
 func TestCatalogueIsWellFormed(t *testing.T) {
-	areas := []string{AreaNode, AreaInternal, AreaPods, AreaClusterIP, AreaKubeProxy, AreaNodePort, AreaDNS, AreaDemo}
+	areas := []string{AreaNode, AreaInternal, AreaPods, AreaClusterIP, AreaKubeProxy, AreaNodePort, AreaLB, AreaDNS, AreaDemo}
 	seen := map[string]bool{}
 	at := 0
 	for _, c := range Catalogue() {
@@ -93,7 +97,7 @@ func TestCatalogueIsWellFormed(t *testing.T) {
 			t.Fatalf("check %q: area %q is unknown or out of order", c.ID, c.Area)
 		}
 	}
-	if len(seen) < 29 {
+	if len(seen) < 49 {
 		t.Errorf("the catalogue has %d checks", len(seen))
 	}
 }
@@ -108,3 +112,28 @@ func TestEvaluateCarriesTheLab(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// The package's manual lists the catalogue.
+func TestManualListsTheCatalogue(t *testing.T) {
+	manual, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, word := range strings.Fields(string(manual)) {
+		if checkID.MatchString(word) {
+			listed = append(listed, word)
+		}
+	}
+	var want []string
+	for _, c := range Catalogue() {
+		want = append(want, c.ID)
+	}
+	slices.Sort(listed)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("doc.go (-catalogue +listed)\n%s", diff)
+	}
+}
+
+var checkID = regexp.MustCompile(`^(net|cluster|pod|svc|proxy|nodeport|lb|dns|demo)\.[a-z0-9-]+$`)

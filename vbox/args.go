@@ -102,6 +102,22 @@ func powerButtonArgs(id string) args  { return args{"controlvm", id, "acpipowerb
 func powerOffArgs(id string) args     { return args{"controlvm", id, "poweroff"} }
 func discardStateArgs(id string) args { return args{"discardstate", id} }
 
+// linkArgs plugs the cable of a NIC of a running machine in or out; cableArgs does it while the machine is off.
+func linkArgs(id string, slot int, on bool) args {
+	return args{"controlvm", id, "setlinkstate" + strconv.Itoa(slot), onOff(on)}
+}
+
+func cableArgs(id string, slot int, on bool) args {
+	return args{"modifyvm", id, "--cable-connected" + strconv.Itoa(slot), onOff(on)}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
 func listSnapshotsArgs(id string) args { return args{"snapshot", id, "list", "--machinereadable"} }
 func takeSnapshotArgs(id, name, description string) args {
 	return args{"snapshot", id, "take", name, "--description", description}

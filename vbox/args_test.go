@@ -47,6 +47,7 @@ func TestArgs(t *testing.T) {
 				convertRawArgs(base+"raw.img", s.BaseDisk), cloneDiskArgs(base+"cow.img", s.BaseDisk), resizeDiskArgs(s.BaseDisk, 20480),
 				getExtraDataArgs("ID", "labctl/lab"), setExtraDataArgs("ID", "labctl/lab", "lab 1f00"), deleteExtraDataArgs("global", "labctl/net"),
 				startArgs("ID"), resumeArgs("ID"), powerButtonArgs("ID"), powerOffArgs("ID"), discardStateArgs("ID"),
+				linkArgs("ID", 2, false), cableArgs("ID", 2, true),
 				listSnapshotsArgs("ID"), takeSnapshotArgs("ID", "clean", "all is well"), restoreSnapshotArgs("ID", "clean"), deleteSnapshotArgs("ID", "clean"),
 			}
 			if goos == "darwin" {

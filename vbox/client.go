@@ -159,6 +159,8 @@ func repeatable(a args) bool {
 		return true
 	case "modifyvm": // but a NAT rule is added, not set
 		return len(a) > 2 && !strings.HasPrefix(a[2], "--nat-pf")
+	case "controlvm":
+		return len(a) > 2 && strings.HasPrefix(a[2], "setlinkstate")
 	case "snapshot":
 		return len(a) > 2 && a[2] == "list"
 	}

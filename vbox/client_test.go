@@ -64,7 +64,7 @@ func TestRepeatable(t *testing.T) {
 	s := MachineSpec{}
 	for _, a := range []args{
 		versionArgs(), listMachinesArgs(), showMachineArgs("x"), showDiskArgs("x"), getExtraDataArgs("x", "k"), setExtraDataArgs("x", "k", "v"),
-		modifyArgs("x", []string{"--memory", "1"}), attachDiskArgs("x", "d"), closeDiskArgs("d"), deleteDiskArgs("d"), unregisterArgs("x"),
+		modifyArgs("x", []string{"--memory", "1"}), cableArgs("x", 2, true), linkArgs("x", 2, true), attachDiskArgs("x", "d"), closeDiskArgs("d"), deleteDiskArgs("d"), unregisterArgs("x"),
 		discardStateArgs("x"), listSnapshotsArgs("x"),
 	} {
 		if !repeatable(a) {
@@ -398,5 +398,32 @@ func TestCallsDoNotOverlap(t *testing.T) {
 	group.Wait()
 	if most != 1 {
 		t.Errorf("%d calls at once", most)
+	}
+}
+
+func TestSetLink(t *testing.T) {
+	machine := func(name, state, cable string) recorded {
+		r := showing(name, state)
+		r.stdout += "nic2=\"hostonly\"\nhostonlyadapter2=\"vboxnet0\"\nmacaddress2=\"0800270000AA\"\ncableconnected2=\"" + cable + "\"\n"
+		return r
+	}
+	for name, test := range map[string]struct {
+		slot   int
+		on     bool
+		script []recorded
+		fails  string
+	}{
+		"running":       {2, false, []recorded{machine("n", "running", "on"), says("controlvm u setlinkstate2 off", "")}, ""},
+		"off":           {2, true, []recorded{machine("n", "poweroff", "off"), says("modifyvm u --cable-connected2 on", "")}, ""},
+		"as it is":      {2, true, []recorded{machine("n", "running", "on")}, ""},
+		"no such NIC":   {3, true, []recorded{machine("n", "running", "on")}, `machine "n": cable of NIC 3: there is no such NIC`},
+		"it is refused": {2, false, []recorded{machine("n", "running", "on"), refuses("controlvm u setlinkstate2 off", "no")}, "controlvm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := client(t, "linux", test.script...).SetLink(t.Context(), "n", test.slot, test.on)
+			if (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("got %v, want %q", err, test.fails)
+			}
+		})
 	}
 }

@@ -191,6 +191,11 @@ func (l *life) firstMachine() {
 }
 
 func (l *life) changes() {
+	l.ok("unplug", nil, l.c.SetLink(l.ctx, "cp1", 2, false))
+	unplugged, err := l.c.Machine(l.ctx, "cp1")
+	l.ok("unplugged", unplugged, err)
+	l.must("the cable is out", !unplugged.NICs[1].Cable)
+	l.ok("plug in", nil, l.c.SetLink(l.ctx, "cp1", 2, true))
 	s := l.spec("cp1")
 	s.MemoryMiB, s.CPUs, s.SSHPort = 768, 1, 22222
 	l.ok("configure", nil, l.c.ConfigureMachine(l.ctx, "cp1", s))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -103,6 +104,35 @@ func (c *Client) stop(ctx context.Context, m Machine, grace time.Duration, step 
 		return err
 	}
 	return nil
+}
+
+// SetLink plugs the cable of a NIC (slots count from 1) in or out, whether the machine runs or is off. A cable that is as
+// wanted is no error; ErrNotFound if the machine is gone.
+func (c *Client) SetLink(ctx context.Context, id string, slot int, on bool) error {
+	m, err := c.Machine(ctx, id)
+	if err == nil {
+		err = c.setLink(ctx, m, slot, on)
+	}
+	if err != nil {
+		return fmt.Errorf("machine %q: cable of NIC %d: %w", id, slot, err)
+	}
+	return nil
+}
+
+func (c *Client) setLink(ctx context.Context, m Machine, slot int, on bool) error {
+	at := slices.IndexFunc(m.NICs, func(n NIC) bool { return n.Slot == slot })
+	if at < 0 {
+		return errors.New("there is no such NIC")
+	}
+	if m.NICs[at].Cable == on {
+		return nil
+	}
+	change := cableArgs
+	if m.running() {
+		change = linkArgs
+	}
+	_, err := c.run(ctx, change(m.UUID, slot, on))
+	return err
 }
 
 // awaitOff looks at the machine until it has no process any more or the limit is over, and returns it as it is then.

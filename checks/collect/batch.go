@@ -25,11 +25,15 @@ const apartAtOnce = 6
 // maxOutput bounds the output of one command that is accepted, in bytes.
 const maxOutput = 32 << 20
 
+// k3sPrograms are the folders where k3s keeps programs of its own, for guests that have no iptables-save or conntrack.
+const k3sPrograms = "/var/lib/rancher/k3s/data/current/bin:/var/lib/rancher/k3s/data/current/bin/aux"
+
 // script is a POSIX shell script that runs the commands and frames their output, so that none can be taken for another's:
 //
 //	labctl INDEX EXIT STDOUT-BYTES STDERR-BYTES NEWLINE stdout stderr NEWLINE
 func script(batch []command) string {
 	var s strings.Builder
+	s.WriteString("PATH=$PATH:" + k3sPrograms + "\nexport PATH\n")
 	s.WriteString(`d=$(mktemp -d) || exit 1
 trap 'rm -rf "$d"' EXIT
 run() {
@@ -42,7 +46,7 @@ run() {
 }
 `)
 	for i, c := range batch {
-		fmt.Fprintf(&s, "c%d() {\n%s\n}\n", i, c.Text)
+		fmt.Fprintf(&s, "c%d() {\n%s\n}\n", i, c.shell())
 	}
 	var apart []int
 	wait := func() {
@@ -57,6 +61,10 @@ run() {
 	}
 	for i, c := range batch {
 		switch {
+		case c.IfFailed:
+			fmt.Fprintf(&s, "[ \"$s\" -eq 0 ] || run %d\n", i)
+		case c.Unless != "":
+			fmt.Fprintf(&s, "grep -q %s \"$d/%d.out\" || run %d\n", c.Unless, i-1, i)
 		case c.Apart:
 			fmt.Fprintf(&s, "run %d >\"$d/%d.frame\" &\n", i, i)
 			if apart = append(apart, i); len(apart) == apartAtOnce {
@@ -146,20 +154,29 @@ func runBatch(ctx context.Context, r Runner, node string, batch []command) []Ite
 	var items []Item
 	for _, f := range frames {
 		answered[f.index] = true
-		items = append(items, Item{
+		item := Item{
 			Where: node, Command: batch[f.index].Text, Exit: f.exit, Started: started, Took: took,
 			Stdout: redact(f.stdout), Stderr: redact(f.stderr),
-		})
-	}
-	for i, c := range batch {
-		if answered[i] {
+		}
+		if inner := batch[f.index].Pod; inner != nil {
+			items = append(items, inner.items(item)...)
 			continue
 		}
-		why := "no answer"
-		if err != nil {
-			why = string(redact([]byte(err.Error())))
+		items = append(items, item)
+	}
+	for i, c := range batch {
+		if answered[i] || c.IfFailed || c.Unless != "" {
+			continue
 		}
-		items = append(items, Item{Where: node, Command: c.Text, Err: why, Started: started, Took: took})
+		item := Item{Where: node, Command: c.Text, Err: "no answer", Started: started, Took: took}
+		if err != nil {
+			item.Err = string(redact([]byte(err.Error())))
+		}
+		if c.Pod != nil {
+			items = append(items, c.Pod.items(item)...)
+			continue
+		}
+		items = append(items, item)
 	}
 	return items
 }

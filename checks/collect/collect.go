@@ -32,13 +32,15 @@ type Options struct {
 	Machines Machines
 	// HostRoutes returns the host's routes as ip -j route prints them. It may be nil.
 	HostRoutes func(ctx context.Context) ([]byte, error)
-	// Timeout bounds each connection and each batch of commands of a node; by default 45 s.
+	// Manifests are what labctl has applied, in one stream: applying them again is tried, without doing it. Nil: that is unknown.
+	Manifests []byte
+	// Timeout bounds each connection and each batch of commands of a node; by default 60 s.
 	Timeout time.Duration
 	// Step is told what is under way; it may be called from any goroutine.
 	Step func(string)
 }
 
-const defaultTimeout = 45 * time.Second
+const defaultTimeout = 60 * time.Second
 
 // Collect asks the nodes, VirtualBox and the host, all at once, and returns what they said. What cannot be reached is evidence too:
 // the error is only about options that make no sense, or the context's.
@@ -71,21 +73,29 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 
 	// Only now are the addresses known that the probes ask.
 	known := Parse(c.evidence())
-	web, hello := target(known.Cluster, checks.WebNamespace, checks.WebService), target(known.Cluster, checks.HelloNamespace, checks.HelloService)
+	web, hello := targets(known)
 	o.Step("probing services")
+	if o.HTTP != nil { // before the nodes get busy with their own: these are timed
+		turn := make(gate, hostAtOnce)
+		c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known, turn)...) })
+		for _, url := range loadBalancerURLs(known) {
+			c.start(func() {
+				turn.enter()
+				defer turn.leave()
+				c.add(probeHost(ctx, o.HTTP, url, nodePortTimeout))
+			})
+		}
+		if hello.IsValid() {
+			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
+		}
+		c.wait()
+	}
 	for i, n := range o.Lab.Nodes {
-		batches := [][]command{probeBatch(n, web, hello)}
+		batches := [][]command{probeBatch(o.Lab, n, web, hello)}
 		if n.Role == config.RoleServer {
 			batches = append(batches, podBatch(known, web))
 		}
 		c.start(func() { c.nodes[i].probe(ctx, c, n, batches) })
-		if o.HTTP != nil {
-			port := netip.AddrPortFrom(n.Address, uint16(o.Lab.Demo.NodePort))
-			c.start(func() { c.add(probeNodePort(ctx, o.HTTP, port)...) })
-		}
-	}
-	if o.HTTP != nil && hello.IsValid() {
-		c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
 	}
 	c.wait()
 	if err := ctx.Err(); err != nil {
@@ -94,13 +104,15 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	return c.evidence(), nil
 }
 
-func target(c checks.Cluster, namespace, name string) netip.AddrPort {
-	s, ok := c.Service(namespace, name)
-	if !ok {
-		return netip.AddrPort{}
+// targets returns where the demo's services are asked; the zero AddrPort for one that is not there.
+func targets(f checks.Facts) (web, hello netip.AddrPort) {
+	if s, ok := f.Cluster.Service(checks.WebNamespace, checks.WebService); ok {
+		web, _ = checks.ServiceTarget(s)
 	}
-	t, _ := checks.ServiceTarget(s)
-	return t
+	if s, ok := f.Cluster.Hello(f.Lab.Demo.NodePort); ok {
+		hello, _ = checks.ServiceTarget(s)
+	}
+	return web, hello
 }
 
 // collection is a Collect under way.
@@ -161,7 +173,7 @@ func (s *nodeSession) first(ctx context.Context, c *collection, n config.Node) {
 		return
 	}
 	s.runner, s.closer = runner, closer
-	c.add(runBatch(ctx, runner, n.Name, nodeBatch(n))...)
+	c.add(runBatch(ctx, runner, n.Name, nodeBatch(c.Lab, n, c.Manifests))...)
 }
 
 // probe runs further batches, if the node is connected.

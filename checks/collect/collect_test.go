@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +32,8 @@ type fakeLab struct {
 	lab      *config.Lab
 	items    []Item
 	programs map[string]func(node string, args []string, out, stderr io.Writer) int
+	noExec   map[string]string // pods that no exec reaches, and why
+	inPod    map[string]func(pod string, args []string, out io.Writer) int
 	down     map[string]error // nodes that cannot be reached
 	hang     map[string]bool  // nodes that never answer a batch
 
@@ -43,13 +46,68 @@ func newFakeLab(t *testing.T) *fakeLab {
 	lab := config.Default()
 	f := &fakeLab{t: t, lab: lab, items: recording(t, "k3s-v1.34.3", lab).Items, down: map[string]error{}, hang: map[string]bool{}}
 	f.programs = map[string]func(string, []string, io.Writer, io.Writer) int{
-		"curl": func(_ string, _ []string, out, _ io.Writer) int { fmt.Fprint(out, "200 0.001502"); return 0 },
+		"date": func(_ string, _ []string, out, _ io.Writer) int {
+			now := time.Now()
+			fmt.Fprintf(out, "%d.%09d\n", now.Unix(), now.Nanosecond())
+			return 0
+		},
+		"curl": func(_ string, args []string, out, _ io.Writer) int {
+			if !strings.Contains(strings.Join(args, " "), "local_port") {
+				fmt.Fprint(out, "200 0.001502")
+				return 0
+			}
+			for i := range keptAnswers {
+				fmt.Fprintf(out, "Hostname: hello-6d4b75cb6d-mn9cd\nIP: 10.42.1.10\nGET / HTTP/1.1\n\n51344 %d\n", max(1-i, 0))
+			}
+			return 0
+		},
+		"conntrack": func(_ string, _ []string, out, stderr io.Writer) int {
+			fmt.Fprintln(out, "tcp      6 119 TIME_WAIT src=192.168.56.10 dst=10.43.45.254 sport=51344 dport=80 src=10.42.1.10 dst=10.42.0.0 sport=8080 dport=51344 [ASSURED] mark=0 use=1")
+			fmt.Fprintln(stderr, "conntrack v1.4.6 (conntrack-tools): 1 flow entries have been shown.")
+			return 0
+		},
 		"kubectl": func(_ string, args []string, out, _ io.Writer) int {
+			if args[0] != "logs" {
+				return 1
+			}
+			fmt.Fprintln(out, "start worker process 30")
+			return 0
+		},
+	}
+	f.inPod = map[string]func(pod string, args []string, out io.Writer) int{
+		"hostname": func(pod string, _ []string, out io.Writer) int { fmt.Fprintln(out, pod); return 0 },
+		"wget": func(_ string, _ []string, out io.Writer) int {
 			fmt.Fprintln(out, "<title>Welcome to nginx!</title>")
+			return 0
+		},
+		"nslookup": func(_ string, args []string, out io.Writer) int {
+			fmt.Fprintf(out, "Server:\t\t10.43.0.10\nAddress:\t10.43.0.10:53\n\nName:\t%s\nAddress: 10.43.31.179\n\n", args[0])
 			return 0
 		},
 	}
 	return f
+}
+
+// exec runs a script in a pod.
+func (f *fakeLab) exec(ctx context.Context, pod string, stdin io.Reader, out io.Writer) error {
+	program, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(stdin, "pod")
+	if err != nil {
+		return err
+	}
+	sh, err := interp.New(interp.StdIO(nil, out, out), interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc {
+		return func(ctx context.Context, args []string) error {
+			io := interp.HandlerCtx(ctx)
+			if p := f.inPod[args[0]]; p != nil {
+				return exitStatus(p(pod, args[1:], io.Stdout))
+			}
+			fmt.Fprintf(io.Stderr, "sh: %s: not found\n", args[0])
+			return exitStatus(127)
+		}
+	}))
+	if err != nil {
+		return err
+	}
+	return sh.Run(ctx, program)
 }
 
 func (f *fakeLab) connect(_ context.Context, node string) (Runner, io.Closer, error) {
@@ -74,7 +132,7 @@ func (f closerFunc) Close() error { return f() }
 
 // run runs a batch in the shell interpreter. Only what frames the answers is the machine's own.
 func (f *fakeLab) run(ctx context.Context, node string, stdin io.Reader) ([]byte, error) {
-	own := []string{"mktemp", "wc", "rm"}
+	own := []string{"mktemp", "wc", "rm", "grep"}
 	program, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(stdin, "batch")
 	if err != nil {
 		return nil, err
@@ -82,6 +140,9 @@ func (f *fakeLab) run(ctx context.Context, node string, stdin io.Reader) ([]byte
 	handler := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		return func(ctx context.Context, args []string) error {
 			io := interp.HandlerCtx(ctx)
+			if args[0] == "timeout" {
+				args = args[2:]
+			}
 			line := strings.Join(args, " ")
 			if slices.Contains(own, args[0]) || args[0] == "cat" && strings.HasPrefix(args[1], os.TempDir()) {
 				return next(ctx, args)
@@ -95,6 +156,13 @@ func (f *fakeLab) run(ctx context.Context, node string, stdin io.Reader) ([]byte
 					io.Stderr.Write(i.Stderr)
 					return exitStatus(i.Exit)
 				}
+			}
+			if strings.HasPrefix(line, "kubectl exec -i ") {
+				if why := f.noExec[args[5]]; why != "" {
+					fmt.Fprintln(io.Stderr, why)
+					return exitStatus(1)
+				}
+				return f.exec(ctx, args[5], io.Stdin, io.Stdout)
 			}
 			if p := f.programs[args[0]]; p != nil {
 				return exitStatus(p(node, args[1:], io.Stdout, io.Stderr))
@@ -129,13 +197,23 @@ func (f *fakeLab) NICs(_ context.Context, node string) ([]checks.NIC, error) {
 
 // http returns a client as of a host: NodePorts answer as whoami does, ClusterIPs have no route.
 func (f *fakeLab) http() *http.Client {
+	var next atomic.Int32
+	pods := slices.Sorted(maps.Keys(Parse(recording(f.t, "k3s-v1.34.3", f.lab)).HelloPods()))
 	whoami := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hostname: hello-6d4b75cb6d-hdqsn\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", r.URL.RequestURI(), r.Host)
+		fmt.Fprintf(w, "Hostname: %s\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", pods[int(next.Add(1))%len(pods)], r.URL.RequestURI(), r.Host)
 	}))
 	f.t.Cleanup(whoami.Close)
+	traefik, secure := httptest.NewServer(http.NotFoundHandler()), httptest.NewTLSServer(http.NotFoundHandler())
+	f.t.Cleanup(traefik.Close)
+	f.t.Cleanup(secure.Close)
 	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		if strings.HasSuffix(address, ":31885") {
-			return new(net.Dialer).DialContext(ctx, network, whoami.Listener.Addr().String())
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		at := map[string]*httptest.Server{"31885": whoami, "80": traefik, "31300": traefik, "443": secure, "31309": secure}[port]
+		if at != nil && strings.HasPrefix(host, "192.168.56.") {
+			return new(net.Dialer).DialContext(ctx, network, at.Listener.Addr().String())
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
 	}}}
@@ -143,7 +221,7 @@ func (f *fakeLab) http() *http.Client {
 
 func (f *fakeLab) options() Options {
 	return Options{
-		Lab: f.lab, Connect: f.connect, HTTP: f.http(), Machines: f, Timeout: 20 * time.Second, Step: func(string) {},
+		Lab: f.lab, Connect: f.connect, HTTP: f.http(), Machines: f, Manifests: []byte("kind: Namespace\n"), Timeout: 20 * time.Second, Step: func(string) {},
 		HostRoutes: func(context.Context) ([]byte, error) {
 			return []byte(`[{"dst":"192.168.56.0/24","dev":"vboxnet0","protocol":"kernel","scope":"link","prefsrc":"192.168.56.1","flags":[]}]`), nil
 		},
@@ -168,7 +246,7 @@ func TestHealthyLab(t *testing.T) {
 	f := newFakeLab(t)
 	got, e := verdicts(t, f.options())
 	for id, v := range got {
-		if v.Status != checks.Pass && id != "proxy.ipvs-node-addresses" {
+		if v.Status != checks.Pass && id != "proxy.ipvs-node-addresses" && id != "proxy.virtual-servers" {
 			t.Errorf("%s is %s: %s", id, v.Status, v.Actual)
 		}
 	}
@@ -184,8 +262,9 @@ func TestHealthyLab(t *testing.T) {
 	for _, i := range e.Items {
 		count[i.Where]++
 	}
-	// 6 commands and 8 tries for each node; the cluster, the control and 3 pods on the server; 8 tries for each NodePort, isolation, routes.
-	want := map[string]int{"cp1": 19, "w1": 14, "w2": 14, checks.Host: 26, VirtualBox: 3}
+	// 10 commands and 8 tries for each node; on the server the cluster, what would be applied, the control, a connection that is kept and
+	// conntrack's word, and 7 commands for each of 3 pods; 8 tries for each NodePort, Traefik's 4 ports on each node, isolation, routes.
+	want := map[string]int{"cp1": 44, "w1": 18, "w2": 18, checks.Host: 38, VirtualBox: 3}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Errorf("items (-want +got)\n%s", diff)
 	}
@@ -256,18 +335,15 @@ func TestProbesThatFail(t *testing.T) {
 		fmt.Fprint(out, "200 0.001")
 		return 0
 	}
-	f.programs["kubectl"] = func(_ string, args []string, out, stderr io.Writer) int {
-		switch {
-		case strings.Contains(args[3], "x1x1x"):
-			fmt.Fprintln(stderr, "wget: download timed out\ncommand terminated with exit code 1")
-			return 1
-		case strings.Contains(args[3], "x2x2x"):
-			fmt.Fprintln(stderr, "error: unable to upgrade connection: proxy error from 127.0.0.1:6443 while dialing 10.0.2.15:10250, code 502: 502 Bad Gateway")
+	f.inPod["wget"] = func(pod string, _ []string, out io.Writer) int {
+		if pod == "labctl-probe-x1x1x" {
+			fmt.Fprintln(out, "wget: download timed out")
 			return 1
 		}
 		fmt.Fprintln(out, "<title>")
 		return 0
 	}
+	f.noExec = map[string]string{"labctl-probe-x2x2x": "error: unable to upgrade connection: proxy error from 127.0.0.1:6443 while dialing 10.0.2.15:10250, code 502: 502 Bad Gateway"}
 	got, _ := verdicts(t, f.options())
 	if v := got["svc.from-nodes"]; v.Status != checks.Fail || v.Actual != "w1: 10.43.31.179:80 timed out" {
 		t.Errorf("svc.from-nodes is %s: %s", v.Status, v.Actual)
@@ -411,7 +487,7 @@ func TestHostilePodNames(t *testing.T) {
 	lab := config.Default()
 	from := checks.Source{}
 	for name, want := range map[string]int{
-		"labctl-probe-x1x1x": 1, "labctl-probe-$(reboot)": 0, "labctl-probe-x; reboot": 0, "labctl-probe-x\nreboot": 0, "labctl-probe-": 0, "other-x1x1x": 0,
+		"labctl-probe-x1x1x": 2, "labctl-probe-$(reboot)": 0, "labctl-probe-x; reboot": 0, "labctl-probe-x\nreboot": 0, "labctl-probe-": 0, "other-x1x1x": 0,
 	} {
 		f := checks.Facts{Lab: lab, Cluster: checks.Cluster{Pods: checks.Known([]checks.Pod{{Namespace: "labctl", Name: name, Node: "w1", Ready: true, Running: true}}, from)}}
 		if got := podBatch(f, mustTarget(t, "http://10.43.31.179/")); len(got) != want {

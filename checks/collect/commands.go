@@ -25,23 +25,69 @@ const (
 // cmdConnect stands for the connection itself, in the evidence of a node that could not be reached.
 const cmdConnect = "labctl ssh %s -- true"
 
-// probeTries is how often an address behind which there are several pods is asked: each try meets one of them at random,
-// and with a dead overlay those on the asking node still answer.
-const probeTries = 8
+// tries is how often an address behind which there are several pods is asked from each node: each try meets one of them at random, and
+// with a dead overlay those on the asking node still answer. It is eight in a lab of three nodes; in a large lab hardly any pod is on the
+// node that asks, and together the nodes meet all of them with fewer.
+func tries(l *config.Lab) int {
+	const together, most, least = 24, 8, 2
+	return max(least, min(most, together/max(len(l.Nodes), 1)))
+}
+
+// Commands of a node's first batch that tell of kube-proxy, of the clock and of what was applied.
+const (
+	cmdDate      = "date +%s.%N"
+	cmdNAT       = "iptables-save -t nat"
+	cmdNATLegacy = "iptables-legacy-save -t nat"
+	cmdIPVS      = "ipvsadm -Ln"
+	cmdIPVSProc  = "cat /proc/net/ip_vs"
+	cmdReapply   = "kubectl --request-timeout=20s apply --dry-run=server -f -"
+)
 
 // command is one line of a batch.
 type command struct {
-	Text  string
-	Times int  // 0 and 1 are once; otherwise until the first one that fails
-	Apart bool // beside others of its batch, not before the next one
+	Text     string
+	Times    int        // 0 and 1 are once; otherwise until the first one that fails
+	Apart    bool       // beside others of its batch, not before the next one
+	IfFailed bool       // only if the command before it failed
+	Unless   string     // only if the output of the command before it has not this word
+	Limit    int        // seconds, 0: none
+	Stdin    string     // what it reads; it must not hold the line endOfInput
+	Pod      *podScript // what Stdin makes a pod run
 }
 
-func nodeBatch(n config.Node) []command {
-	batch := []command{{Text: cmdHostname}, {Text: cmdAddr}, {Text: cmdRoute}, {Text: cmdVXLAN}, {Text: cmdMachineID}, {Text: cmdSubnet}}
+// endOfInput ends what a command reads.
+const endOfInput = "LABCTL-END-OF-INPUT"
+
+// shell is the command as the script has it.
+func (c command) shell() string {
+	text := c.Text
+	if c.Limit > 0 {
+		text = fmt.Sprintf("timeout %d %s", c.Limit, text)
+	}
+	if c.Stdin != "" {
+		text += " <<'" + endOfInput + "'\n" + strings.TrimSuffix(c.Stdin, "\n") + "\n" + endOfInput
+	}
+	return text
+}
+
+// nodeBatch is a node's first batch. The two dates around the rest show how much of its time passed in the guest.
+func nodeBatch(l *config.Lab, n config.Node, manifests []byte) []command {
+	batch := []command{
+		{Text: cmdDate}, {Text: cmdHostname}, {Text: cmdAddr}, {Text: cmdRoute}, {Text: cmdVXLAN}, {Text: cmdMachineID}, {Text: cmdSubnet},
+		{Text: cmdNAT}, {Text: cmdNATLegacy, Unless: "KUBE-SERVICES"},
+	}
+	if l.K3s.KubeProxyMode == config.ProxyIPVS {
+		batch = append(batch, command{Text: cmdIPVS}, command{Text: cmdIPVSProc, IfFailed: true})
+	} else {
+		batch = append(batch, command{Text: cmdIPVSProc}) // ipvsadm would load the kernel's module
+	}
 	if n.Role == config.RoleServer {
 		batch = append(batch, command{Text: cmdCluster})
+		if len(manifests) > 0 {
+			batch = append(batch, command{Text: cmdReapply, Stdin: string(manifests)})
+		}
 	}
-	return batch
+	return append(batch, command{Text: cmdDate})
 }
 
 // curlCommand is how a node asks an address in HTTP.
@@ -50,45 +96,76 @@ func curlCommand(target netip.AddrPort) string {
 }
 
 // probeBatch is a node's second batch. On the server it also holds the control of the isolation probe.
-func probeBatch(n config.Node, web, hello netip.AddrPort) []command {
+func probeBatch(l *config.Lab, n config.Node, web, hello netip.AddrPort) []command {
 	var batch []command
 	if web.IsValid() {
-		batch = append(batch, command{Text: curlCommand(web), Times: probeTries})
+		batch = append(batch, command{Text: curlCommand(web), Times: tries(l)})
 	}
 	if hello.IsValid() && n.Role == config.RoleServer {
-		batch = append(batch, command{Text: curlCommand(hello)})
+		batch = append(batch, command{Text: curlCommand(hello)}, command{Text: keptCommand(hello)},
+			command{Text: flowsCommand(hello)}, command{Text: flowsProcCommand(hello), IfFailed: true})
 	}
 	return batch
+}
+
+// keptAnswers is how many requests are made over one connection.
+const keptAnswers = 4
+
+// keptCommand asks several times over one connection, and tells from which port and how many connections each request made.
+func keptCommand(target netip.AddrPort) string {
+	return `curl -sS -m 5 -w '\n%{local_port} %{num_connects}\n'` + strings.Repeat(" "+targetURL(target), keptAnswers)
+}
+
+func flowsCommand(target netip.AddrPort) string {
+	return fmt.Sprintf("conntrack -L -p tcp -d %s --dport %d", target.Addr(), target.Port())
+}
+
+func flowsProcCommand(target netip.AddrPort) string {
+	return fmt.Sprintf("grep 'dst=%s ' /proc/net/nf_conntrack", target.Addr())
 }
 
 // podName is what Kubernetes accepts as a pod's name. A name goes into a command that root runs, so it is not taken on trust.
 var podName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
-// podBatch asks from a probe pod of every node that has a ready one; it runs on the server.
+// Limits of what is asked of pods, in seconds: a kubelet that cannot be reached answers nothing, and kubectl waits.
+const (
+	logsLimit = 20
+	execLimit = 40
+)
+
+// podBatch asks from a probe pod of every node that has one; it runs on the server.
 func podBatch(f checks.Facts, web netip.AddrPort) []command {
 	var batch []command
-	if !web.IsValid() {
-		return nil
-	}
 	for _, n := range f.Lab.Nodes {
-		for _, p := range f.Cluster.Pods.Value {
-			if p.Namespace == checks.ProbeNamespace && p.Node == n.Name && p.Ready && !p.Deleting &&
-				strings.HasPrefix(p.Name, checks.ProbeDaemonSet+"-") && podName.MatchString(p.Name) {
-				batch = append(batch, command{
-					Text:  fmt.Sprintf("kubectl exec -n %s %s -- wget -q -T 5 -O - %s", p.Namespace, p.Name, targetURL(web)),
-					Apart: true,
-				})
-				break
+		p, ok := f.Cluster.ProbePod(n.Name)
+		if !ok || !podName.MatchString(p.Name) {
+			continue
+		}
+		inner := []string{"hostname"}
+		if web.IsValid() {
+			inner = append(inner, "wget -q -T 5 -O - "+targetURL(web), "wget -q -T 5 -O - http://"+checks.WebName+"/", "nslookup "+checks.WebName)
+		}
+		for _, other := range checks.Reached(f.Lab, n.Name) {
+			if there, ok := f.Cluster.ProbePod(other.Name); ok {
+				if target, ok := checks.ProbeTarget(there); ok {
+					inner = append(inner, "wget -q -T 3 -O - "+targetURL(target))
+				}
 			}
 		}
+		in := newPodScript(p.Namespace, p.Name, inner)
+		batch = append(batch,
+			command{Text: fmt.Sprintf("kubectl logs -n %s %s --tail=1", p.Namespace, p.Name), Apart: true, Limit: logsLimit},
+			command{Text: fmt.Sprintf("kubectl exec -i -n %s %s -- sh -s", p.Namespace, p.Name), Apart: true, Limit: execLimit, Stdin: in.text(), Pod: in})
 	}
 	return batch
 }
 
-// targetURL leaves port 80 out, as people do.
-func targetURL(t netip.AddrPort) string {
-	if t.Port() == 80 {
-		return "http://" + t.Addr().String() + "/"
+func targetURL(t netip.AddrPort) string { return schemeURL("http", t) }
+
+// schemeURL leaves the scheme's own port out, as people do.
+func schemeURL(scheme string, t netip.AddrPort) string {
+	if own := map[string]uint16{"http": 80, "https": 443}; own[scheme] == t.Port() {
+		return scheme + "://" + t.Addr().String() + "/"
 	}
-	return "http://" + t.String() + "/"
+	return scheme + "://" + t.String() + "/"
 }

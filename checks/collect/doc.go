@@ -9,36 +9,84 @@
 //
 //	sudo sh -s
 //
-// A script frames the output of every command with its length. Of the shell it needs functions, $(...), $((...)), while, &, wait
-// and trap ... EXIT; of programs mktemp -d, wc -c, cat, printf, echo and rm -rf. The commands are
+// A script frames the output of every command with its length. Of the shell it needs functions, $(...), $((...)), while, if, here
+// documents, &, wait and trap ... EXIT; of programs mktemp -d, wc -c, cat, printf, echo, grep -q and rm -rf. It appends the folders of
+// k3s's own programs (/var/lib/rancher/k3s/data/current/bin and .../bin/aux, which hold iptables-save and conntrack) to PATH. The
+// commands of the first script are
 //
+//	date +%s.%N
 //	hostname
 //	ip -j addr
 //	ip -j route
 //	ip -j -d link show flannel.1
 //	cat /etc/machine-id
 //	cat /run/flannel/subnet.env
+//	iptables-save -t nat
+//	iptables-legacy-save -t nat          only if the line above shows no KUBE-SERVICES
+//	cat /proc/net/ip_vs                  iptables mode: no such file, or no virtual server in it
+//	ipvsadm -Ln                          IPVS mode
+//	cat /proc/net/ip_vs                  IPVS mode, only if ipvsadm failed
+//	date +%s.%N
 //
-// and on the server, in the same script (it runs as root, with no KUBECONFIG set),
+// and on the server, before the last one (it runs as root, with no KUBECONFIG set; the second one reads labctl's manifests from its
+// standard input, all of them in one stream, and prints "deployment.apps/web unchanged (server dry run)" for each object),
 //
 //	kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json
+//	kubectl --request-timeout=20s apply --dry-run=server -f -
 //
-// When the services' addresses are known, a second script asks web-svc up to eight times (kube-proxy picks a pod each time), and
-// on the server hello-svc once, the positive control of the isolation probe:
+// When the services' addresses are known, a second script asks web-svc up to eight times (kube-proxy picks a pod each time; less
+// often where more than three nodes do), and on the server hello-svc: once as the positive control of the isolation probe, then four times over one connection that is kept alive,
+// whose conntrack entry is then looked up (the second of these only if conntrack failed):
 //
 //	curl -sS -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://CLUSTERIP/
+//	curl -sS -m 5 -w '\n%{local_port} %{num_connects}\n' http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/
+//	conntrack -L -p tcp -d CLUSTERIP --dport 80
+//	grep 'dst=CLUSTERIP ' /proc/net/nf_conntrack
 //
-// and on the server a third one asks from one ready probe pod of each node, six at a time:
+// %{num_connects} is 1 for the first answer and 0 for those over the same connection.
 //
-//	kubectl exec -n labctl labctl-probe-xxxxx -- wget -q -T 5 -O - http://CLUSTERIP/
+// # What runs in pods
+//
+// A third script on the server has two commands for one ready probe pod of each node, six at a time. The second one feeds a script to
+// a shell in the pod, so that one kubectl asks everything of a pod:
+//
+//	timeout 20 kubectl logs -n labctl labctl-probe-xxxxx --tail=1
+//	timeout 40 kubectl exec -i -n labctl labctl-probe-xxxxx -- sh -s
+//
+// The script in the pod needs printf only and writes no file. It runs
+//
+//	hostname
+//	wget -q -T 5 -O - http://CLUSTERIP/
+//	wget -q -T 5 -O - http://web-svc.demo.svc.cluster.local/
+//	nslookup web-svc.demo.svc.cluster.local
+//	wget -q -T 3 -O - http://PODIP/      for the probe pods of other nodes: of all of them in a lab of up to six nodes; in a larger
+//	                                     one of the next node in the lab's order (the last one asks the first) and of the server
+//
+// each as
+//
+//	printf 'labctl NONCE INDEX\n'
+//	COMMAND 2>&1
+//	printf '\nlabctl NONCE INDEX %d\n' $?
+//
+// and every one of them becomes evidence that reads as the kubectl exec that does the same.
 //
 // A node that cannot be reached is evidence too ("w2: dial ..."), and so is a command that fails. Tokens are cut from all output;
 // the files that hold them are never read.
 //
 // # What the host does
 //
-// labctl itself asks every node's NodePort up to eight times, and hello-svc's ClusterIP once, with a nonce in the query that whoami
-// echoes. The evidence of such a probe reads as the curl that does the same.
+// Before the nodes ask, labctl itself asks every node's NodePort eight times (less often in a lab of more than three nodes) and then on, up to forty times, until a pod of another node has
+// answered; if some pod of hello has answered none of these, it asks on, up to 120 times in all, one node after the other. It asks
+// hello-svc's ClusterIP once, with a nonce in the query that whoami echoes. Traefik is asked once on every node, on each port of its
+// service and on each of its node ports: port 80 in HTTP, 443 in HTTPS with any certificate (any answer will do, it is a 404). The
+// evidence of such a probe reads as the curl that does the same:
+//
+//	curl -sS -m 5 -w '\n%{http_code} %{time_total}\n' 'http://192.168.56.10:31885/'
+//	curl -sS -k -m 5 -w '\n%{http_code} %{time_total}\n' 'https://192.168.56.10/'
+//
+// # Bundles
+//
+// Write keeps evidence in a file, Read takes it back: Parse of what was read gives the same facts, on any machine. See bundle.go.
 //
 //	evidence, err := collect.Collect(ctx, collect.Options{Lab: lab, Connect: connect, HTTP: client})
 //	if err != nil {

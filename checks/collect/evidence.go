@@ -49,12 +49,15 @@ func (i Item) problem() string {
 // find returns the first item of a command at a place.
 func (e *Evidence) find(where, command string) (Item, bool) {
 	for _, i := range e.Items {
-		if i.Where == where && i.Command == command {
+		if i.Where == where && plain(i.Command) == command {
 			return i, true
 		}
 	}
 	return Item{}, false
 }
+
+// plain is a command without the sudo that people put before it; labctl's own run as root.
+func plain(command string) string { return strings.TrimPrefix(command, "sudo ") }
 
 // firstLine returns the first line of an output that is not empty, cut to a readable length.
 func firstLine(out []byte) string {

@@ -158,3 +158,88 @@ func FuzzNICs(f *testing.F) {
 		}
 	})
 }
+
+func FuzzNAT(f *testing.F) {
+	seed(f, "sudo "+cmdNAT)
+	seed(f, cmdNAT)
+	f.Add([]byte("-P PREROUTING ACCEPT\n-A KUBE-SERVICES ! -d 10.43.0.1/32 -p tcp -m comment --comment \"a \\\"b\\\" c\" --dport 1:2 -j X\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		rules, err := parseNAT(out)
+		for _, r := range rules {
+			if err != nil || r.Chain == "" || !(r.Probability >= 0 && r.Probability <= 1) {
+				t.Errorf("rule %+v beside error %v", r, err)
+			}
+		}
+	})
+}
+
+func FuzzVirtualServers(f *testing.F) {
+	seed(f, "sudo "+cmdIPVS)
+	f.Add([]byte(procIPVS))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		servers, err := parseIPVS(out)
+		for _, v := range servers {
+			if err != nil || !v.Addr.IsValid() {
+				t.Errorf("virtual server %+v beside error %v", v, err)
+			}
+		}
+	})
+}
+
+func FuzzFlows(f *testing.F) {
+	seed(f, "sudo conntrack")
+	f.Fuzz(func(t *testing.T, out []byte) {
+		flows, err := parseFlows(out)
+		for _, flow := range flows {
+			if err != nil || !flow.Src.IsValid() || !flow.ReplySrc.IsValid() {
+				t.Errorf("flow %+v beside error %v", flow, err)
+			}
+		}
+	})
+}
+
+func FuzzLookup(f *testing.F) {
+	seed(f, "kubectl -n demo exec web-b948698f8-6gbdr -- nslookup")
+	f.Add([]byte(";;\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		for _, exit := range []int{0, 1} {
+			var l checks.Lookup
+			readLookup(&l, Item{Where: "cp1", Command: "nslookup", Exit: exit, Stdout: out, Stderr: []byte(inPod + " 1\n")})
+			if l.Known && len(l.Addresses) == 0 && l.Why == "" {
+				t.Errorf("no address, and no reason: %+v", l)
+			}
+		}
+	})
+}
+
+func FuzzTables(f *testing.F) {
+	for _, command := range []string{cmdNodesTable, cmdServicesTable, cmdPodsTable, cmdAddrTable, cmdRouteTable} {
+		seed(f, command)
+	}
+	e := &Evidence{Lab: config.Default()}
+	f.Fuzz(func(t *testing.T, out []byte) {
+		if links, err := parseLinkTable(out); (err == nil) != (len(links) > 0) {
+			t.Errorf("%d links and error %v", len(links), err)
+		}
+		if routes, err := parseRouteTable(out); (err == nil) != (len(routes) > 0) {
+			t.Errorf("%d routes and error %v", len(routes), err)
+		}
+		nodes, err := parseNodeTable(out)
+		services, serr := parseServiceTable(out)
+		pods, perr := parsePodTable(out, e)
+		if err != nil && nodes != nil || serr != nil && services != nil || perr != nil && pods != nil {
+			t.Error("rows beside an error")
+		}
+	})
+}
+
+func FuzzPodScript(f *testing.F) {
+	f.Add([]byte("labctl N 0\nx\nlabctl N 0 0\nlabctl N 1\n\nlabctl N 1 1\n"), 0)
+	f.Add([]byte("labctl N 0\nx\nlabctl N 0 256\n"), 1)
+	f.Fuzz(func(t *testing.T, out []byte, exit int) {
+		s := &podScript{namespace: "labctl", pod: "p", commands: []string{"a", "b"}, nonce: "N"}
+		if items := s.items(Item{Where: "cp1", Stdout: out, Exit: exit}); len(items) != 2 {
+			t.Errorf("%d items of 2 commands", len(items))
+		}
+	})
+}

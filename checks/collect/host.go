@@ -3,16 +3,22 @@ package collect
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/internal/config"
 )
 
 // Limits of the host's own probes.
@@ -32,9 +38,13 @@ const (
 
 // probeHost asks a URL once from this machine, in a connection of its own.
 func probeHost(ctx context.Context, client *http.Client, url string, timeout time.Duration) Item {
+	insecure := ""
+	if strings.HasPrefix(url, "https:") {
+		insecure, client = " -k", withAnyCertificate(client)
+	}
 	item := Item{
 		Where:   checks.Host,
-		Command: fmt.Sprintf(`curl -sS -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, int(timeout.Seconds()), url),
+		Command: fmt.Sprintf(`curl -sS%s -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, insecure, int(timeout.Seconds()), url),
 		Started: time.Now(),
 	}
 	status, body, err := get(ctx, client, url, timeout)
@@ -83,17 +93,121 @@ func curlStatus(err error) int {
 	return curlBroken
 }
 
-// probeNodePort asks one node's NodePort several times, until one try fails.
-func probeNodePort(ctx context.Context, client *http.Client, target netip.AddrPort) []Item {
-	var items []Item
-	for range probeTries {
-		item := probeHost(ctx, client, targetURL(target), nodePortTimeout)
-		items = append(items, item)
-		if item.Err != "" || item.Exit != 0 {
-			break
+// withAnyCertificate returns a client that accepts Traefik's own certificate: it is asked whether it answers, not who it is.
+func withAnyCertificate(client *http.Client) *http.Client {
+	own := *client
+	if t, ok := client.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
+		own.Transport = t
+	}
+	return &own
+}
+
+// gate lets so many through at a time as it has room for: many requests at once would make each other slow, and slow is a verdict.
+type gate chan struct{}
+
+func (g gate) enter() { g <- struct{}{} }
+func (g gate) leave() { <-g }
+
+// hostAtOnce is how many requests the host makes at a time.
+const hostAtOnce = 12
+
+// How often NodePorts are asked: on every node until a pod of another node has answered, and in all until every pod has.
+const (
+	nodePortTries = 40
+	balanceTries  = 120
+)
+
+// probeNodePorts asks every node's NodePort, in new connections each time. A node is asked until one try fails.
+func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts, turn gate) []Item {
+	nodeOf := known.HelloPods()
+	lab := known.Lab
+	all := make([][]Item, len(lab.Nodes))
+	var group sync.WaitGroup
+	for i, n := range lab.Nodes {
+		group.Go(func() {
+			remote := !slices.ContainsFunc(slices.Collect(maps.Values(nodeOf)), func(node string) bool { return node != n.Name })
+			for try := 0; try < tries(lab) || !remote && try < nodePortTries; try++ {
+				turn.enter()
+				item, by := askNodePort(ctx, client, lab, n)
+				turn.leave()
+				all[i] = append(all[i], item)
+				if item.Err != "" || item.Exit != 0 {
+					return
+				}
+				if node := nodeOf[by]; by == "" || node != "" && node != n.Name {
+					remote = true // or the answer names no pod, and asking on tells nothing
+				}
+			}
+		})
+	}
+	group.Wait()
+	items := slices.Concat(all...)
+	silent := maps.Clone(nodeOf)
+	var alive []config.Node // that answered every time, and named the pod
+	for i, n := range lab.Nodes {
+		good := true
+		for _, item := range all[i] {
+			by := answeredBy(item)
+			good = good && item.Err == "" && item.Exit == 0 && by != ""
+			delete(silent, by)
+		}
+		if good {
+			alive = append(alive, n)
 		}
 	}
+	for i := 0; len(silent) > 0 && len(alive) > 0 && len(items) < balanceTries; i++ {
+		at := i % len(alive)
+		item, by := askNodePort(ctx, client, lab, alive[at])
+		items = append(items, item)
+		if by == "" {
+			alive = slices.Delete(alive, at, at+1)
+		}
+		delete(silent, by)
+	}
 	return items
+}
+
+func askNodePort(ctx context.Context, client *http.Client, lab *config.Lab, n config.Node) (item Item, by string) {
+	item = probeHost(ctx, client, targetURL(netip.AddrPortFrom(n.Address, uint16(lab.Demo.NodePort))), nodePortTimeout)
+	return item, answeredBy(item)
+}
+
+// answeredBy is the pod that an answer names, or empty.
+func answeredBy(item Item) string {
+	by, err := parseWhoami(item.Stdout)
+	if err != nil {
+		return ""
+	}
+	return by
+}
+
+// loadBalancerURLs are what is asked of Traefik on every node: its ports where ServiceLB publishes them, and its node ports.
+func loadBalancerURLs(known checks.Facts) []string {
+	s, ok := known.Cluster.LoadBalancer()
+	if !ok {
+		return nil
+	}
+	var urls []string
+	for _, n := range known.Lab.Nodes {
+		for _, p := range s.Ports {
+			if p.Protocol == "UDP" {
+				continue
+			}
+			scheme := "http"
+			if p.Port == 443 {
+				scheme = "https"
+			}
+			if known.Lab.K3s.KubeProxyMode != config.ProxyIPVS {
+				urls = append(urls, schemeURL(scheme, netip.AddrPortFrom(n.Address, uint16(p.Port))))
+			}
+			if p.NodePort != 0 {
+				urls = append(urls, schemeURL(scheme, netip.AddrPortFrom(n.Address, uint16(p.NodePort))))
+			}
+		}
+	}
+	return urls
 }
 
 // probeIsolation asks a ClusterIP from this machine, with a nonce that only the service behind it can send back.

@@ -3,17 +3,20 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/internal/config"
 )
 
 func mustTarget(t testing.TB, address string) netip.AddrPort {
@@ -123,21 +126,71 @@ func TestHostProbeOfAnEndlessAnswer(t *testing.T) {
 func TestNodePortIsAskedInNewConnections(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") }))
 	defer server.Close()
-	dialled := 0
+	var dialled atomic.Int32
 	client := clientTo(func(ctx context.Context) (net.Conn, error) {
-		dialled++
+		dialled.Add(1)
 		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
 	})
-	items := probeNodePort(t.Context(), client, netip.MustParseAddrPort("192.168.56.11:31885"))
-	if len(items) != probeTries || dialled != probeTries {
-		t.Errorf("%d tries in %d connections, want %d", len(items), dialled, probeTries)
+	known := checks.Facts{Lab: config.Default()}
+	known.Lab.Nodes = known.Lab.Nodes[:1]
+	items := probeNodePorts(t.Context(), client, known, make(gate, 2))
+	if len(items) != tries(known.Lab) || int(dialled.Load()) != tries(known.Lab) {
+		t.Errorf("%d tries in %d connections, want %d", len(items), dialled.Load(), tries(known.Lab))
 	}
-	dialled = 0
+	dialled.Store(0)
 	broken := clientTo(func(context.Context) (net.Conn, error) {
-		dialled++
+		dialled.Add(1)
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	})
-	if items = probeNodePort(t.Context(), broken, netip.MustParseAddrPort("192.168.56.11:31885")); len(items) != 1 || dialled != 1 {
+	if items = probeNodePorts(t.Context(), broken, known, make(gate, 2)); len(items) != 1 || dialled.Load() != 1 {
 		t.Errorf("%d tries of a port that refuses, want 1", len(items))
+	}
+}
+
+// A node is asked on until a pod of another node has answered, and all nodes together until every pod has.
+func TestNodePortIsAskedOn(t *testing.T) {
+	for name, x := range map[string]struct {
+		pods []string // that answer, in turn
+		want int      // tries
+	}{
+		"others at once":              {[]string{"hello-a", "hello-b"}, 8},
+		"its own pods only":           {[]string{"hello-a"}, balanceTries},
+		"another one, at last":        {[]string{"hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-b"}, 10},
+		"a pod that nobody has known": {[]string{"hello-x"}, balanceTries},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var n atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, "Hostname: %s\n", x.pods[int(n.Add(1)-1)%len(x.pods)])
+			}))
+			defer server.Close()
+			client := clientTo(func(ctx context.Context) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
+			})
+			known := checks.Facts{Lab: config.Default()}
+			known.Lab.Nodes = known.Lab.Nodes[:1]
+			labels := map[string]string{"app": "hello"}
+			known.Cluster.Services = checks.Known([]checks.Service{{Namespace: "default", Name: "hello-svc", Selector: labels}}, checks.Source{})
+			var pods []checks.Pod
+			for i, name := range []string{"hello-a", "hello-b"} {
+				pods = append(pods, checks.Pod{
+					Namespace: "default", Name: name, Node: known.Lab.Nodes[0].Name, Labels: labels,
+					IP: netip.AddrFrom4([4]byte{10, 42, byte(i), 9}), Running: true, Ready: true,
+				})
+			}
+			pods[1].Node = "elsewhere"
+			known.Cluster.Pods = checks.Known(pods, checks.Source{})
+			if items := probeNodePorts(t.Context(), client, known, make(gate, 2)); len(items) != x.want {
+				t.Errorf("%d tries, want %d", len(items), x.want)
+			}
+		})
+	}
+}
+
+func TestTries(t *testing.T) {
+	for nodes, want := range map[int]int{0: 8, 1: 8, 3: 8, 4: 6, 12: 2, 50: 2} {
+		if got := tries(&config.Lab{Nodes: make([]config.Node, nodes)}); got != want {
+			t.Errorf("%d nodes: %d tries, want %d", nodes, got, want)
+		}
 	}
 }

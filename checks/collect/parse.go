@@ -3,6 +3,8 @@ package collect
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/labctl/labctl/checks"
 	"github.com/labctl/labctl/internal/config"
@@ -27,6 +29,10 @@ func Parse(e *Evidence) checks.Facts {
 	f.Cluster = parseCluster(e)
 	f.HostRoutes = parsed(e, checks.Host, cmdRoute, "the host's routes were not asked for", parseRoutes)
 	f.Probes = parseProbes(e, f.Cluster)
+	f.Lookups, f.Access = parsePodCommands(e, f.Cluster)
+	f.Reapplied = parseReapplied(e)
+	_, hello := targets(f)
+	f.Kept, f.Flows = parseConnection(e, hello)
 	return f
 }
 
@@ -38,14 +44,56 @@ func parseNode(e *Evidence, node string) checks.NodeFacts {
 		problem = why
 	}
 	return checks.NodeFacts{
-		Problem:   problem,
-		Hostname:  parsed(e, node, cmdHostname, why, parseWord),
-		Links:     parsed(e, node, cmdAddr, why, parseLinks),
-		Routes:    parsed(e, node, cmdRoute, why, parseRoutes),
+		Problem:  problem,
+		Hostname: parsed(e, node, cmdHostname, why, parseWord),
+		Links: firstKnown(parsed(e, node, cmdAddr, why, parseLinks),
+			parsed(e, node, cmdAddrTable, why, parseLinkTable), parsed(e, node, "ip -br addr", why, parseLinkTable)),
+		Routes:    firstKnown(parsed(e, node, cmdRoute, why, parseRoutes), parsed(e, node, cmdRouteTable, why, parseRouteTable)),
 		VXLAN:     parsed(e, node, cmdVXLAN, why, parseVXLAN),
 		MachineID: parsed(e, node, cmdMachineID, why, parseMachineID),
 		Subnet:    parsed(e, node, cmdSubnet, why, parseSubnet),
+		Clock:     parseClock(e, node, why),
+		NAT:       parseNATTables(e, node, why),
+		IPVS:      parseVirtualServers(e, node, why),
 	}
+}
+
+// firstKnown returns the first fact that is known, or else the first that says more than that nobody asked, or the first.
+func firstKnown[T any](facts ...checks.Fact[T]) checks.Fact[T] {
+	for _, f := range facts {
+		if f.Known {
+			return f
+		}
+	}
+	for _, f := range facts {
+		if f.Why != facts[len(facts)-1].Why {
+			return f
+		}
+	}
+	return facts[0]
+}
+
+// parseNATTables prefers the table that has kube-proxy's chains: where both back ends are in use, only one of them has.
+func parseNATTables(e *Evidence, node, why string) checks.Fact[[]checks.NATRule] {
+	fact := parsed(e, node, cmdNAT, why, parseNAT)
+	for _, command := range []string{cmdNATLegacy, "iptables -t nat -S"} {
+		other := parsed(e, node, command, why, parseNAT)
+		hasChains := slices.ContainsFunc(other.Value, func(r checks.NATRule) bool { return strings.HasPrefix(r.Chain, "KUBE-") })
+		if other.Known && (!fact.Known || hasChains) {
+			fact = other
+		}
+	}
+	return fact
+}
+
+// parseVirtualServers reads what ipvsadm or the kernel says. A kernel without the file has no IPVS loaded, and so no virtual server.
+func parseVirtualServers(e *Evidence, node, why string) checks.Fact[[]checks.VirtualServer] {
+	if i, ok := e.find(node, cmdIPVSProc); ok && i.Err == "" && i.Exit != 0 && strings.Contains(string(i.Stderr), "No such file") {
+		if tool, ok := e.find(node, cmdIPVS); !ok || tool.problem() != "" {
+			return checks.Known([]checks.VirtualServer{}, checks.Source{Where: node, Command: cmdIPVSProc})
+		}
+	}
+	return firstKnown(parsed(e, node, cmdIPVS, why, parseIPVS), parsed(e, node, cmdIPVSProc, why, parseIPVS))
 }
 
 // parsed makes a fact of a command's output. absent is why it is missing where there is no such evidence.

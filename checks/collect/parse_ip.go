@@ -15,6 +15,7 @@ func parseLinks(out []byte) ([]checks.Link, error) {
 	var raw []struct {
 		Name      string `json:"ifname"`
 		MAC       string `json:"address"`
+		MTU       int    `json:"mtu"`
 		Addresses []struct {
 			Local string `json:"local"`
 			Bits  int    `json:"prefixlen"`
@@ -28,7 +29,7 @@ func parseLinks(out []byte) ([]checks.Link, error) {
 		if r.Name == "" {
 			continue
 		}
-		l := checks.Link{Name: r.Name}
+		l := checks.Link{Name: r.Name, MTU: r.MTU}
 		l.MAC, _ = checks.ParseMAC(r.MAC) // a tunnel's hardware address is an IP address
 		for _, a := range r.Addresses {
 			if a.Local == "" {

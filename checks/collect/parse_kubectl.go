@@ -30,7 +30,7 @@ func parseCluster(e *Evidence) checks.Cluster {
 		if i.Where != server {
 			continue
 		}
-		kinds := askedKinds(i.Command)
+		kinds := askedKinds(plain(i.Command))
 		if len(kinds) == 0 {
 			continue
 		}
@@ -53,6 +53,7 @@ func parseCluster(e *Evidence) checks.Cluster {
 			}
 		}
 	}
+	addTables(&c, e)
 	return c
 }
 
@@ -256,17 +257,37 @@ func parseService(raw json.RawMessage) (checks.Service, error) {
 			Type      string            `json:"type"`
 			ClusterIP string            `json:"clusterIP"`
 			Selector  map[string]string `json:"selector"`
+			Policy    string            `json:"externalTrafficPolicy"`
 			Ports     []struct {
+				Name     string          `json:"name"`
+				Protocol string          `json:"protocol"`
 				Port     int             `json:"port"`
 				NodePort int             `json:"nodePort"`
 				Target   json.RawMessage `json:"targetPort"`
 			} `json:"ports"`
 		} `json:"spec"`
+		Status struct {
+			LoadBalancer struct {
+				Ingress []struct {
+					IP string `json:"ip"`
+				} `json:"ingress"`
+			} `json:"loadBalancer"`
+		} `json:"status"`
 	}
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return checks.Service{}, err
 	}
-	s := checks.Service{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Type: o.Spec.Type, Selector: o.Spec.Selector}
+	s := checks.Service{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Type: o.Spec.Type, Selector: o.Spec.Selector, ExternalPolicy: o.Spec.Policy}
+	for _, i := range o.Status.LoadBalancer.Ingress {
+		if i.IP == "" { // a host name
+			continue
+		}
+		addr, err := parseAddr(i.IP)
+		if err != nil {
+			return checks.Service{}, err
+		}
+		s.External = append(s.External, addr)
+	}
 	if ip := o.Spec.ClusterIP; ip != "" && ip != "None" {
 		addr, err := parseAddr(ip)
 		if err != nil {
@@ -275,7 +296,7 @@ func parseService(raw json.RawMessage) (checks.Service, error) {
 		s.ClusterIP = addr
 	}
 	for _, p := range o.Spec.Ports {
-		s.Ports = append(s.Ports, checks.ServicePort{Port: p.Port, NodePort: p.NodePort, Target: strings.Trim(string(p.Target), `"`)})
+		s.Ports = append(s.Ports, checks.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, NodePort: p.NodePort, Target: strings.Trim(string(p.Target), `"`)})
 	}
 	return s, nil
 }

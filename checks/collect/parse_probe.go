@@ -27,28 +27,35 @@ func parseProbes(e *Evidence, c checks.Cluster) []checks.Probe {
 }
 
 var (
-	curlLine = regexp.MustCompile(`^curl .*?(http://[^\s'"]+)['"]?$`)
-	execLine = regexp.MustCompile(`^kubectl (?:exec -n|-n) (\S+) (?:exec )?(\S+) -- wget -q -T \d+ -O - (http://\S+)$`)
+	curlLine = regexp.MustCompile(`^curl .*?(https?://[^\s'"]+)['"]?$`)
+	wgetLine = regexp.MustCompile(`^wget -q -T \d+ -O - (http://\S+)$`)
 )
 
 // parseProbe reads one request. It returns false for any other command.
 func parseProbe(i Item, c checks.Cluster) (checks.Probe, bool) {
 	p := checks.Probe{Where: i.Where, From: checks.Source{Where: i.Where, Command: i.Command}, Took: i.Took}
 	var address string
-	m := execLine.FindStringSubmatch(i.Command)
-	if m != nil {
-		p.Pod, address = m[1]+"/"+m[2], m[3]
-		p.Where = podNode(c, m[1], m[2])
-	} else if n := curlLine.FindStringSubmatch(i.Command); n != nil {
+	if at, ok := parsePodCommand(i.Command); ok {
+		m := wgetLine.FindStringSubmatch(at.inner)
+		if m == nil {
+			return checks.Probe{}, false
+		}
+		p.Pod, address = at.namespace+"/"+at.pod, m[1]
+		p.Where = podNode(c, at.namespace, at.pod)
+	} else if n := curlLine.FindStringSubmatch(i.Command); n != nil && !strings.Contains(i.Command, "%{local_port}") {
 		address = n[1]
 	} else {
 		return checks.Probe{}, false
 	}
-	target, nonce, err := parseTarget(address)
-	if err != nil {
-		return checks.Probe{}, false
+	if u, err := url.Parse(address); err == nil && p.Pod != "" && u.Hostname() == checks.WebName {
+		p.Name = checks.WebName
+	} else {
+		target, nonce, err := parseTarget(address)
+		if err != nil {
+			return checks.Probe{}, false
+		}
+		p.Target, p.Nonce = target, nonce
 	}
-	p.Target, p.Nonce = target, nonce
 	switch {
 	case i.Err != "":
 		p.Why = i.problem()
@@ -79,6 +86,9 @@ func parseTarget(address string) (netip.AddrPort, string, error) {
 		return netip.AddrPort{}, "", err
 	}
 	port := uint64(80)
+	if u.Scheme == "https" {
+		port = 443
+	}
 	if u.Port() != "" {
 		if port, err = strconv.ParseUint(u.Port(), 10, 16); err != nil {
 			return netip.AddrPort{}, "", err
@@ -159,6 +169,8 @@ func readWget(p *checks.Probe, i Item) {
 		p.Why = i.problem()
 	case bytes.Contains(i.Stderr, []byte("timed out")):
 		p.Outcome = checks.TimedOut
+	case bytes.Contains(i.Stderr, []byte("bad address")): // a name that does not resolve: there is nothing to connect to
+		p.Outcome = checks.Refused
 	case bytes.Contains(i.Stderr, []byte("can't connect")):
 		p.Outcome = checks.Refused
 	default:

@@ -27,6 +27,7 @@ func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 func TestRecordedNode(t *testing.T) {
 	f := Parse(recording(t, "k3s-v1.21.2/correct", config.Default()))
 	got := f.Nodes["w1"]
+	got.NAT, got.IPVS = checks.Fact[[]checks.NATRule]{}, checks.Fact[[]checks.VirtualServer]{} // see TestRecordedRules
 	from := func(command string) checks.Source { return checks.Source{Where: "w1", Command: command} }
 	mac := func(s string) checks.MAC { m, _ := checks.ParseMAC(s); return m }
 	want := checks.NodeFacts{
@@ -45,14 +46,15 @@ func TestRecordedNode(t *testing.T) {
 			{To: prefix("192.168.56.0/24"), Dev: "enp0s8", Src: addr("192.168.56.11")},
 		}, from("ip -j route")),
 		Links: got.Links, // below
+		Clock: got.Clock, // not recorded
 	}
 	if diff := cmp.Diff(want, got, compareNetip(), comparePrefix()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	links := []checks.Link{
-		{Name: "lo", MAC: "00:00:00:00:00:00", Addresses: []netip.Prefix{prefix("127.0.0.1/8"), prefix("::1/128")}},
-		{Name: "enp0s3", MAC: "08:00:27:00:00:11", Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fec0::a00:27ff:fe00:11/64"), prefix("fe80::a00:27ff:fe00:11/64")}},
-		{Name: "enp0s8", MAC: "08:00:27:00:01:11", Addresses: []netip.Prefix{prefix("192.168.56.11/24"), prefix("fe80::a00:27ff:fe00:111/64")}},
+		{Name: "lo", MAC: "00:00:00:00:00:00", MTU: 65536, Addresses: []netip.Prefix{prefix("127.0.0.1/8"), prefix("::1/128")}},
+		{Name: "enp0s3", MAC: "08:00:27:00:00:11", MTU: 1500, Addresses: []netip.Prefix{prefix("10.0.2.15/24"), prefix("fec0::a00:27ff:fe00:11/64"), prefix("fe80::a00:27ff:fe00:11/64")}},
+		{Name: "enp0s8", MAC: "08:00:27:00:01:11", MTU: 1500, Addresses: []netip.Prefix{prefix("192.168.56.11/24"), prefix("fe80::a00:27ff:fe00:111/64")}},
 	}
 	if diff := cmp.Diff(links, got.Links.Value[:3], compareNetip(), comparePrefix()); diff != "" {
 		t.Errorf("links (-want +got)\n%s", diff)
@@ -91,12 +93,12 @@ func TestClusterLists(t *testing.T) {
 	}
 	hello, _ := c.Service("default", "hello-svc")
 	wantService := checks.Service{Namespace: "default", Name: "hello-svc", Type: "NodePort", ClusterIP: addr("10.43.45.254"),
-		Ports: []checks.ServicePort{{Port: 80, NodePort: 31885, Target: "8080"}}, Selector: map[string]string{"app": "hello"}}
+		Ports: []checks.ServicePort{{Protocol: "TCP", Port: 80, NodePort: 31885, Target: "8080"}}, Selector: map[string]string{"app": "hello"}, ExternalPolicy: "Cluster"}
 	if diff := cmp.Diff(wantService, hello, compareNetip()); diff != "" {
 		t.Errorf("service (-want +got)\n%s", diff)
 	}
 	traefik, _ := c.Service("kube-system", "traefik")
-	if traefik.Ports[1] != (checks.ServicePort{Port: 443, NodePort: 31309, Target: "websecure"}) {
+	if traefik.Ports[1] != (checks.ServicePort{Name: "websecure", Protocol: "TCP", Port: 443, NodePort: 31309, Target: "websecure"}) {
 		t.Errorf("a port's name: %+v", traefik.Ports)
 	}
 	if headless, ok := c.Service("kubernetes-dashboard", "dashboard-headless"); !ok || headless.ClusterIP.IsValid() {

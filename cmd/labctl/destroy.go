@@ -69,6 +69,9 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 			return err
 		}
 	}
+	if err := s.bench().Leave(ctx); err != nil {
+		a.ui.Info(fmt.Sprintf("what a fault has done to this computer stays: %v", err))
+	}
 	if err := s.destroyStack(ctx); err != nil {
 		return err
 	}

@@ -32,6 +32,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			recordings, err := filepath.Abs(filepath.Join("..", "..", "checks", "collect", "testdata", "bundles"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("RECORDINGS", recordings)
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
 		},

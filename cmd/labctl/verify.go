@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,11 +18,15 @@ import (
 	"github.com/labctl/labctl/checks"
 	"github.com/labctl/labctl/checks/collect"
 	"github.com/labctl/labctl/checks/report"
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/labs"
 )
 
 type verifyOptions struct {
 	only, skip []string
+	evidence   string        // a file to judge instead of the lab
+	wait       time.Duration // how long to ask again until all pass
 }
 
 func (a *app) newVerifyCmd() *cobra.Command {
@@ -27,12 +35,17 @@ func (a *app) newVerifyCmd() *cobra.Command {
 		Use:   "verify [EXERCISE…]",
 		Short: "prove what is true of the lab's network",
 		Long: `verify collects evidence (one SSH connection per node, kubectl on the server, requests from this host) and judges
-it. It changes nothing. With the numbers of exercises it runs the checks that these need.`,
+it. It changes nothing. With the numbers of exercises it runs the checks that these need.
+
+With --evidence it judges what "labctl collect" has written, on any computer and without the lab. With --wait it asks again until all checks
+pass or the time is over, and ends with its last verdict.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
 	}
 	cmd.Flags().StringSliceVar(&o.only, "only", nil, "ids or areas of the checks to run")
 	cmd.Flags().StringSliceVar(&o.skip, "skip", nil, "ids or areas of the checks to leave out")
+	cmd.Flags().StringVar(&o.evidence, "evidence", "", "judge the evidence in this file, which labctl collect has written")
+	cmd.Flags().DurationVar(&o.wait, "wait", 0, "ask again until all checks pass, for so long at most (5m)")
 	cmd.ValidArgsFunction = completeExercises
 	return cmd
 }
@@ -45,16 +58,18 @@ func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions
 	if err != nil {
 		return usage(err)
 	}
-	s, err := a.openStored()
+	if o.wait < 0 || o.wait > 0 && o.evidence != "" {
+		return usage(errors.New("--wait needs a lab that can change, and a time: labctl verify --wait 5m"))
+	}
+	var rep checks.Report
+	if o.evidence != "" {
+		rep, err = judgeFile(o.evidence, selected)
+	} else {
+		rep, err = a.judgeLab(ctx, selected, o.wait)
+	}
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	evidence, err := s.collect(ctx)
-	if err != nil {
-		return err
-	}
-	rep := checks.Evaluate(collect.Parse(evidence), selected)
 	if err := a.printReport(rep); err != nil {
 		return err
 	}
@@ -62,6 +77,76 @@ func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions
 		return errQuiet(status)
 	}
 	return nil
+}
+
+// judgeFile judges a bundle. The lab that it is about stands in it.
+func judgeFile(name string, selected []checks.Check) (checks.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return checks.Report{}, usage(err)
+	}
+	defer f.Close()
+	evidence, err := collect.Read(f)
+	if err != nil {
+		return checks.Report{}, usage(fmt.Errorf("%q: %w", name, err))
+	}
+	return checks.Evaluate(collect.Parse(evidence), selected), nil
+}
+
+// waitPause is how long --wait leaves the lab alone between two looks at it.
+const waitPause = 2 * time.Second
+
+// judgeLab collects and judges, again and again for as long as wait says while something does not pass.
+func (a *app) judgeLab(ctx context.Context, selected []checks.Check, wait time.Duration) (checks.Report, error) {
+	s, err := a.openStored()
+	if err != nil {
+		return checks.Report{}, err
+	}
+	defer s.close()
+	const id = "wait"
+	deadline := s.now().Add(wait)
+	if wait > 0 {
+		s.ui.Start(id, "all checks")
+		s.ui.Limit(id, wait)
+	}
+	for {
+		evidence, err := s.collect(ctx)
+		if err != nil {
+			return checks.Report{}, err
+		}
+		rep := checks.Evaluate(collect.Parse(evidence), selected)
+		switch {
+		case wait == 0:
+			return rep, nil
+		case rep.ExitCode() == exitOK:
+			s.ui.Done(id, "pass")
+			return rep, nil
+		case !s.now().Add(waitPause).Before(deadline):
+			s.ui.Fail(id, "the time is over: "+lastCause(rep))
+			return rep, nil
+		}
+		s.ui.Step(id, lastCause(rep))
+		pause := time.NewTimer(waitPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return checks.Report{}, ctx.Err()
+		case <-pause.C:
+		}
+	}
+}
+
+// lastCause names what keeps a report from passing: the first check that fails, or else the first that is unknown.
+func lastCause(rep checks.Report) string {
+	for _, status := range []checks.Status{checks.Fail, checks.Unknown} {
+		for _, v := range rep.Verdicts {
+			if v.Status == status {
+				cause, _, _ := strings.Cut(v.Actual, "\n")
+				return fmt.Sprintf("%s is %s: %s", v.ID, v.Status, cause)
+			}
+		}
+	}
+	return "no check passes"
 }
 
 // selectChecks finds the checks that the arguments ask for, each with the exercises that teach it; no argument asks for all.
@@ -114,8 +199,9 @@ func (s *session) collect(ctx context.Context) (*collect.Evidence, error) {
 			}
 			return c, c, nil
 		},
-		HTTP: s.probeClient(),
-		Step: func(text string) { s.ui.Step(id, text) },
+		HTTP:      s.probeClient(),
+		Manifests: manifests(s.lab),
+		Step:      func(text string) { s.ui.Step(id, text) },
 	}
 	if s.simulate {
 		o.HostRoutes = s.world.HostRoutes
@@ -130,6 +216,15 @@ func (s *session) collect(ctx context.Context) (*collect.Evidence, error) {
 	}
 	s.ui.Done(id, "collected")
 	return evidence, nil
+}
+
+// manifests are what labctl has applied, in one stream.
+func manifests(lab *config.Lab) []byte {
+	var all [][]byte
+	for _, m := range k3s.Manifests(lab) {
+		all = append(all, m.YAML)
+	}
+	return bytes.Join(all, []byte("---\n"))
 }
 
 // probeClient is the host's HTTP client for probes: no proxy, no connection that is used twice.

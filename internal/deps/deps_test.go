@@ -34,6 +34,7 @@ var rules = []rule{
 	{"checks", append(io, ours("provision/...", "vbox", "k3s", "checks/collect", "internal/ssh", "internal/fetch", "internal/sim", "internal/ui")...), "verdicts are pure"},
 	{"checks/report", append(io, ours("provision/...", "vbox", "k3s", "checks/collect", "internal/ssh", "internal/ui")...), "reports are pure"},
 	{"checks/collect", ours("provision/...", "vbox"), "collect asks through interfaces"},
+	{"internal/fault", ours("vbox", "provision/...", "internal/sim", "checks/...", "cmd/..."), "faults reach machines and nodes through interfaces"},
 	{"internal/sim", ours("cmd/...", "provision/..."), "the simulation learns only what a real machine would"},
 	{"internal/yaml", ours("internal/ssh", "internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
 	{"internal/ssh", ours("internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},

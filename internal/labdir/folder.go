@@ -147,6 +147,9 @@ func (f *Folder) Owner() (string, error) {
 // Kubeconfig returns the path of the lab's kubeconfig.
 func (f *Folder) Kubeconfig() string { return f.path("kubeconfig") }
 
+// Faults returns the path of the file that says which faults are in the lab.
+func (f *Folder) Faults() string { return f.path("faults.json") }
+
 // Store keeps the resolved configuration, so that verify and others judge the lab by what up made.
 func (f *Folder) Store(l *config.Lab) error {
 	b, err := config.Marshal(l)

@@ -48,6 +48,7 @@ type nodeRecord struct {
 	Boot        time.Time         `json:"boot"`  // of the machine; flannel, rules and pods last until the next one
 	Ready       time.Time         `json:"ready"` // from when on, if the service still runs
 	Settings    *k3sSettings      `json:"settings"`
+	Modes       []string          `json:"modes"` // of kube-proxy since Boot: another mode leaves what the one before wrote
 	Subnet      int               `json:"subnet"`
 	InternalIP  netip.Addr        `json:"internalIP"`
 	PublicIP    netip.Addr        `json:"publicIP"` // flannel's end of the tunnels
@@ -57,6 +58,7 @@ type nodeRecord struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	Cordoned    bool              `json:"cordoned"`
+	Taints      []taint           `json:"taints,omitempty"`
 	NextIP      int               `json:"nextIP"`
 	CPUs        int               `json:"cpus"`
 	Memory      int               `json:"memory"` // MiB
@@ -134,6 +136,7 @@ type cluster struct {
 	now   time.Time
 	state *clusterState     // not to be changed; see change
 	up    map[string]*guest // guests by disk
+	rules *proxyRules
 }
 
 // derivedCluster tells what a state was last brought in line with.
@@ -201,7 +204,7 @@ func (c *cluster) change(alter func(*clusterState) error) error {
 		return err
 	}
 	c.control(st)
-	c.state = st
+	c.state, c.rules = st, newProxyRules()
 	after, err := json.Marshal(st)
 	if err != nil || string(before) == string(after) {
 		return err
@@ -388,7 +391,7 @@ func (m *moment) settleCluster(server *guest) (bool, error) {
 		return false, nil
 	}
 	slices.SortStableFunc(nodes[1:], func(a, b joining) int { return a.ready.Compare(b.ready) })
-	c := &cluster{w: w, disk: server.disk, now: m.now, up: m.byDisk}
+	c := &cluster{w: w, disk: server.disk, now: m.now, up: m.byDisk, rules: newProxyRules()}
 	var joined []joining
 	if err := c.change(func(st *clusterState) error {
 		if st.Settings == nil {
@@ -437,6 +440,12 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 		st.Nodes = append(st.Nodes, n)
 		delete(st.Deleted, s.NodeName)
 	}
+	if !n.Boot.Equal(j.g.state.Boot) {
+		n.Modes = nil
+	}
+	if !slices.Contains(n.Modes, s.ProxyMode) {
+		n.Modes = append(n.Modes, s.ProxyMode)
+	}
 	n.serviceAt, n.Ready, n.Boot, n.Settings = at, j.ready, j.g.state.Boot, s
 	n.CPUs, n.Memory = j.g.machine.CPUs, j.g.machine.Memory
 	n.Version = st.next()
@@ -463,6 +472,9 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 	n.VtepMAC = n.MAC
 	if slices.ContainsFunc(st.Nodes, func(o *nodeRecord) bool { return o != n && o.VtepMAC == n.MAC }) {
 		n.VtepMAC = macOf("flannel.1", j.g.state.UdevID, n.Name)
+	}
+	if c := j.g.state.Links["flannel.1"]; c.MAC != "" {
+		n.VtepMAC = c.MAC
 	}
 	if n.Labels == nil {
 		n.Labels = map[string]string{
@@ -548,8 +560,11 @@ func (c *cluster) nodeReady(n *nodeRecord) bool {
 	if g == nil || !g.state.Boot.Equal(n.Boot) || c.now.Before(n.Ready) {
 		return false
 	}
-	_, u, ok := g.k3sUnit()
-	return ok && u.Since.Equal(n.Start)
+	if _, u, ok := g.k3sUnit(); !ok || !u.Since.Equal(n.Start) {
+		return false
+	}
+	server := c.up[c.disk]
+	return n.Disk == c.disk || server != nil && g.wired(server)
 }
 
 // lookup resolves a name by the guest's /etc/hosts.

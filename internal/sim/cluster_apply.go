@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labctl/labctl/internal/yaml"
@@ -100,46 +101,117 @@ func set(m map[string]any, v any, keys ...string) {
 	m[keys[len(keys)-1]] = v
 }
 
+// errDryRun undoes a change that was only to be tried.
+var errDryRun = errors.New("dry run")
+
 func (p *process) kubectlApply(c *cluster, r *request) int {
 	docs, source, err := p.documents(r)
 	if err != nil {
 		return p.errorf("%v", err)
 	}
+	suffix := ""
+	switch dry := r.flags["dry-run"]; dry {
+	case "", "none":
+	case "server":
+		suffix = " (server dry run)"
+	default:
+		return p.errorf("error: the SIMULATED kubectl does not know --dry-run=%s", dry)
+	}
 	status := 0
 	for _, d := range docs {
 		what := ""
 		err := c.change(func(st *clusterState) error {
-			what, err = c.applyOne(st, d, source)
+			if what, err = c.applyOne(st, d, source); err == nil && suffix != "" {
+				return errDryRun
+			}
 			return err
 		})
-		if err != nil {
+		if err != nil && err != errDryRun {
 			status = p.errorf("%v", err)
 			continue
 		}
-		p.printf("%s %s\n", d.kind.qualified(d.name), what)
+		p.printf("%s %s%s\n", d.kind.qualified(d.name), what, suffix)
 	}
 	return status
 }
 
-// applyOne creates or changes one object.
+// applyOne creates or changes one object. As kubectl's three-way merge it sets what the manifest says, removes what an earlier
+// one said and this one does not, and leaves the rest.
 func (c *cluster) applyOne(st *clusterState, d document, source string) (string, error) {
 	if d.kind.Namespaced && st.object("Namespace", "", d.namespace) == nil {
 		return "", fmt.Errorf("Error from server (NotFound): error when creating %q: namespaces %q not found", source, d.namespace)
 	}
 	have := st.object(d.kind.Name, d.namespace, d.name)
-	if have != nil && dig(have.Body, "metadata", "annotations", lastApplied) == d.text {
-		return "unchanged", nil
-	}
-	body, err := c.admit(st, d, have)
-	if err != nil {
-		return "", err
-	}
 	if have == nil {
+		body, err := c.admit(st, d, nil)
+		if err != nil {
+			return "", err
+		}
 		c.put(st, &object{Kind: d.kind.Name, Namespace: d.namespace, Name: d.name, Body: body})
 		return "created", nil
 	}
+	text, _ := dig(have.Body, "metadata", "annotations", lastApplied).(string)
+	if text == d.text && covers(have.Body, d.body) {
+		return "unchanged", nil
+	}
+	var before map[string]any
+	_ = json.Unmarshal([]byte(text), &before) // it was not applied before: nothing is to be removed
+	merge := d
+	merge.body = mapOf(merged(pruned(have.Body, before, d.body), d.body))
+	body, err := c.admit(st, merge, have)
+	if err != nil {
+		return "", err
+	}
 	have.Body, have.Version, have.Generation = body, st.next(), have.Generation+1
 	return "configured", nil
+}
+
+// covers reports whether an object has everything that a manifest says.
+func covers(have, want any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		m, ok := have.(map[string]any)
+		for k, v := range want {
+			// The API server drops empty maps.
+			if empty, is := v.(map[string]any); is && len(empty) == 0 {
+				continue
+			}
+			ok = ok && covers(m[k], v)
+		}
+		return ok
+	case []any:
+		list, ok := have.([]any)
+		if !ok || len(list) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !covers(list[i], want[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return have == want
+}
+
+// pruned is a value without the fields that one manifest had and the next has not.
+func pruned(have any, before, now map[string]any) any {
+	m, ok := have.(map[string]any)
+	if !ok {
+		return have
+	}
+	out := maps.Clone(m)
+	for k, v := range before {
+		next, stays := now[k]
+		inner, isMap := v.(map[string]any)
+		switch {
+		case !stays:
+			delete(out, k)
+		case isMap:
+			out[k] = pruned(out[k], inner, mapOf(next))
+		}
+	}
+	return out
 }
 
 // admit validates an object and fills in what the API server chooses.
@@ -366,8 +438,11 @@ func (p *process) kubectlScale(c *cluster, r *request) int {
 }
 
 func (p *process) kubectlPatch(c *cluster, r *request) int {
-	var patch map[string]any
 	text := r.flags["p"] + r.flags["patch"]
+	if r.flags["type"] == "json" {
+		return p.jsonPatch(c, r, text)
+	}
+	var patch map[string]any
 	if err := yaml.Unmarshal([]byte(text), &patch); err != nil || patch == nil {
 		return p.errorf("error: unable to parse %q", text)
 	}
@@ -379,15 +454,87 @@ func (p *process) kubectlPatch(c *cluster, r *request) int {
 	if t := r.flags["type"]; err != nil || t != "" && t != "merge" && t != "strategic" {
 		return p.errorf("error: the SIMULATED kubectl does not know --type=%s", t)
 	}
+	return p.patch(c, r, func(body map[string]any) (map[string]any, error) { return mapOf(merged(body, patch)), nil })
+}
+
+func (p *process) patch(c *cluster, r *request, change func(body map[string]any) (map[string]any, error)) int {
 	return p.edit(c, r, "patched", func(st *clusterState, o *object) error {
 		k, _ := kindNamed(o.Kind)
-		o.Body = mapOf(merged(o.Body, patch))
-		body, err := c.admit(st, document{kind: k, namespace: o.Namespace, name: o.Name, body: o.Body}, o)
-		if err == nil {
+		body, err := change(o.Body)
+		if err != nil {
+			return err
+		}
+		if body, err = c.admit(st, document{kind: k, namespace: o.Namespace, name: o.Name, body: body}, o); err == nil {
 			o.Body = body
 		}
 		return err
 	})
+}
+
+// jsonPatch is --type=json (RFC 6902): add, replace and remove.
+func (p *process) jsonPatch(c *cluster, r *request, text string) int {
+	var operations []struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	if err := json.Unmarshal([]byte(text), &operations); err != nil {
+		return p.errorf("error: unable to parse %q: %v", text, err)
+	}
+	return p.patch(c, r, func(body map[string]any) (map[string]any, error) {
+		var v any = body
+		for _, op := range operations {
+			keys := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
+			for i, k := range keys {
+				keys[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(k)
+			}
+			var err error
+			if v, err = patched(v, op.Op, keys, op.Value); err != nil {
+				return nil, fmt.Errorf("The request is invalid: %w", err)
+			}
+		}
+		return mapOf(v), nil
+	})
+}
+
+// patched is a value after one operation of a JSON patch.
+func patched(v any, op string, path []string, value any) (any, error) {
+	if len(path) == 0 {
+		return value, nil
+	}
+	last := len(path) == 1
+	switch have := v.(type) {
+	case map[string]any:
+		out := maps.Clone(have)
+		inner, there := have[path[0]]
+		switch {
+		case !there && (op != "add" || !last):
+			return nil, fmt.Errorf("doc is missing key: %q", path[0])
+		case last && op == "remove":
+			delete(out, path[0])
+			return out, nil
+		}
+		var err error
+		out[path[0]], err = patched(inner, op, path[1:], value)
+		return out, err
+	case []any:
+		out := slices.Clone(have)
+		if path[0] == "-" && last && op == "add" {
+			return append(out, value), nil
+		}
+		n, err := strconv.Atoi(path[0])
+		switch {
+		case err != nil || n < 0 || n >= len(have):
+			return nil, fmt.Errorf("invalid index %q", path[0])
+		case last && op == "remove":
+			return slices.Delete(out, n, n+1), nil
+		case last && op == "add":
+			return slices.Insert(out, n, value), nil
+		}
+		out[n], err = patched(have[n], op, path[1:], value)
+		return out, err
+	}
+	return nil, fmt.Errorf("no such path at %q", path[0])
 }
 
 // merged lays a JSON merge patch (RFC 7386) over a value; a list of ports is merged by port, as a strategic patch does.
@@ -496,4 +643,62 @@ func (p *process) kubectlCordon(c *cluster, r *request, on bool) int {
 		p.printf("node/%s %s\n", name, word)
 	}
 	return 0
+}
+
+// taint is what keeps pods from a node that do not tolerate it.
+type taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// kubectlTaint is kubectl taint node NAME KEY[=VALUE]:EFFECT… or KEY[:EFFECT]-.
+func (p *process) kubectlTaint(c *cluster, r *request) int {
+	if len(r.words) < 3 || !strings.HasPrefix(r.words[0], "no") {
+		return p.errorf("error: the SIMULATED kubectl does not know taint %s", strings.Join(r.words, " "))
+	}
+	name, done := r.words[1], "tainted"
+	if err := c.change(func(st *clusterState) error {
+		n := st.node(name)
+		if n == nil {
+			return fmt.Errorf("Error from server (NotFound): nodes %q not found", name)
+		}
+		n.Version = st.next()
+		for _, word := range r.words[2:] {
+			text, remove := strings.CutSuffix(word, "-")
+			pair, effect, _ := strings.Cut(text, ":")
+			key, value, _ := strings.Cut(pair, "=")
+			same := func(t taint) bool { return t.Key == key && (t.Effect == effect || remove && effect == "") }
+			had := slices.ContainsFunc(n.Taints, same)
+			switch {
+			case remove && !had:
+				return fmt.Errorf("error: taint %q not found", text)
+			case !remove && had && !is(r.flags, "overwrite"):
+				return fmt.Errorf("error: node %s already has %s taint(s) with same effect(s) and --overwrite is false", name, key)
+			case !remove && !slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, effect):
+				return fmt.Errorf("error: invalid taint effect: %s, unsupported taint effect", effect)
+			}
+			n.Taints = slices.DeleteFunc(n.Taints, same)
+			if done = "untainted"; !remove {
+				n.Taints, done = append(n.Taints, taint{key, value, effect}), "tainted"
+			}
+		}
+		return nil
+	}); err != nil {
+		return p.errorf("%v", err)
+	}
+	p.printf("node/%s %s\n", name, done)
+	return 0
+}
+
+// repels reports whether the node has a taint of one of these effects that a pod does not tolerate.
+func (n *nodeRecord) repels(p *podRecord, effects ...string) bool {
+	tolerations, _ := p.Spec["tolerations"].([]any)
+	return slices.ContainsFunc(n.Taints, func(t taint) bool {
+		return slices.Contains(effects, t.Effect) && !slices.ContainsFunc(tolerations, func(v any) bool {
+			m := stringMap(v)
+			return (m["key"] == t.Key || m["key"] == "" && m["operator"] == "Exists") && (m["operator"] == "Exists" || m["value"] == t.Value) &&
+				(m["effect"] == "" || m["effect"] == t.Effect)
+		})
+	})
 }

@@ -51,7 +51,7 @@ type request struct {
 }
 
 const kubectlOptions = "n= namespace= A all-namespaces o= output= l= selector= f= filename= kubeconfig= request-timeout= raw= ignore-not-found= wait= timeout= " +
-	"replicas= force now grace-period= p= patch= type= overwrite no-headers tail= c= container= client short server-side force-conflicts all cascade= v= show-labels i t"
+	"replicas= force now grace-period= p= patch= type= overwrite no-headers tail= sort-by= dry-run= c= container= client short server-side force-conflicts all cascade= v= show-labels i t"
 
 func parseKubectl(args []string) (*request, error) {
 	r := &request{namespace: "default"}
@@ -131,6 +131,10 @@ func runKubectl(ctx context.Context, p *process) int {
 		return p.kubectlPatch(c, r)
 	case "label", "annotate":
 		return p.kubectlLabel(c, r, verb)
+	case "describe":
+		return p.kubectlDescribe(c, r)
+	case "taint":
+		return p.kubectlTaint(c, r)
 	case "cordon", "uncordon":
 		return p.kubectlCordon(c, r, verb == "cordon")
 	}
@@ -179,18 +183,18 @@ func (p *process) api(r *request) (*cluster, int) {
 	if err != nil {
 		return nil, p.errorf("Unable to connect to the server: dial tcp: lookup %s: no such host", u.Hostname())
 	}
-	a, err := p.guest.packetPath(to, true)
+	a, err := p.guest.connect(p.guest.open("tcp", p.session.pod, to))
 	switch {
 	case errors.Is(err, errLost):
 		return nil, p.errorf("Unable to connect to the server: dial tcp %s: i/o timeout", to)
-	case err != nil || a.tls == nil:
+	case err != nil || a.api == nil:
 		return nil, p.errorf("The connection to the server %s was refused - did you specify the right host or port?", u.Host)
 	}
-	ca, err := a.tls.files.read("root", tlsFolder+"server-ca.crt")
+	ca, err := a.api.files.read("root", tlsFolder+"server-ca.crt")
 	if err != nil || base64.StdEncoding.EncodeToString(ca) != config.Clusters[0].Cluster.CA {
 		return nil, p.errorf("Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by unknown authority")
 	}
-	c := a.tls.cluster()
+	c := a.api.cluster()
 	if c == nil {
 		return nil, p.errorf("The connection to the server %s was refused - did you specify the right host or port?", u.Host)
 	}
@@ -302,10 +306,16 @@ func (p *process) kubectlGet(c *cluster, r *request) int {
 	if err != nil {
 		return p.errorf("%v", err)
 	}
-	var all []item
-	for _, g := range groups {
-		all = append(all, g...)
+	if by := r.flags["sort-by"]; by != "" {
+		for _, g := range groups {
+			slices.SortStableFunc(g, func(a, b item) int {
+				x, _ := field(a.body, by) // without the field it comes first
+				y, _ := field(b.body, by)
+				return strings.Compare(x, y)
+			})
+		}
 	}
+	all := slices.Concat(groups...)
 	switch output := r.output; {
 	case output == "json" || output == "yaml":
 		var v any
@@ -340,6 +350,8 @@ func (p *process) kubectlGet(c *cluster, r *request) int {
 		}
 	case strings.HasPrefix(output, "jsonpath="):
 		return p.jsonpath(strings.Trim(strings.TrimPrefix(output, "jsonpath="), "'"), all, single)
+	case strings.HasPrefix(output, "custom-columns="):
+		return p.customColumns(strings.TrimPrefix(output, "custom-columns="), all)
 	case output == "" || output == "wide":
 		p.tables(c, r, groups)
 	default:
@@ -416,19 +428,8 @@ func (p *process) jsonpath(expression string, all []item, single bool) int {
 	if err != nil {
 		return p.errorf("error: %v", err)
 	}
-	inner = strings.ReplaceAll(inner, `\.`, "\x00")
-	for _, field := range strings.Split(inner, ".") {
-		field = strings.ReplaceAll(field, "\x00", ".")
-		name, index, indexed := strings.Cut(strings.TrimSuffix(field, "]"), "[")
-		v = dig(v, name)
-		if indexed {
-			list, _ := v.([]any)
-			n := 0
-			if _, err := fmt.Sscan(index, &n); err != nil || n < 0 || n >= len(list) {
-				return p.errorf("error: error executing jsonpath %q: array index out of bounds: index %s, length %d", expression, index, len(list))
-			}
-			v = list[n]
-		}
+	if v, err = follow(v, inner); err != nil {
+		return p.errorf("error: error executing jsonpath %q: %v", expression, err)
 	}
 	switch v := v.(type) {
 	case nil:

@@ -129,7 +129,16 @@ func (c *cluster) nodeView(n *nodeRecord) map[string]any {
 	spec := map[string]any{"podCIDR": n.subnet(c.state).String(), "podCIDRs": []string{n.subnet(c.state).String()}, "providerID": "k3s://" + n.Name}
 	if n.Cordoned {
 		spec["unschedulable"] = true
-		spec["taints"] = []any{map[string]any{"effect": "NoSchedule", "key": "node.kubernetes.io/unschedulable"}}
+	}
+	var taints []any
+	for _, t := range n.Taints {
+		taints = append(taints, t)
+	}
+	if n.Cordoned {
+		taints = append(taints, taint{Key: "node.kubernetes.io/unschedulable", Effect: "NoSchedule"})
+	}
+	if taints != nil {
+		spec["taints"] = taints
 	}
 	ready := c.nodeReady(n)
 	heartbeat, since := c.now, n.Ready

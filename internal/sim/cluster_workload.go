@@ -45,7 +45,11 @@ func (c *cluster) control(st *clusterState) {
 			return false
 		}
 		o := st.object(p.Owner.Kind, p.Namespace, p.Owner.Name)
-		return o == nil || o.UID != p.Owner.UID || p.Node != "" && st.node(p.Node) == nil
+		if o == nil || o.UID != p.Owner.UID || p.Node == "" {
+			return o == nil || o.UID != p.Owner.UID
+		}
+		n := st.node(p.Node)
+		return n == nil || n.repels(p, "NoExecute")
 	})
 	c.serviceLB(st)
 	for _, o := range st.Objects {
@@ -119,7 +123,7 @@ func (c *cluster) controlDaemonSet(st *clusterState, o *object) {
 		return !keep
 	})
 	for _, n := range st.Nodes {
-		if !on[n.Name] && selects(dig(o.Body, "spec", "template", "spec", "nodeSelector"), n.Labels) {
+		if !on[n.Name] && selects(dig(o.Body, "spec", "template", "spec", "nodeSelector"), n.Labels) && !n.repels(&podRecord{Spec: mapOf(dig(o.Body, "spec", "template", "spec"))}, "NoSchedule", "NoExecute") {
 			p := c.newPod(st, o, hash)
 			p.Name = o.Name + "-" + wordOf(5, p.UID)
 			p.Labels["controller-revision-hash"] = hash
@@ -159,6 +163,8 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 			reasons["node(s) had untolerated taint {node.kubernetes.io/unreachable: }"]++
 		case n.Cordoned:
 			reasons["node(s) were unschedulable"]++
+		case n.repels(p, "NoSchedule", "NoExecute"):
+			reasons["node(s) had untolerated taint(s)"]++
 		case !selects(p.Spec["nodeSelector"], n.Labels):
 			reasons["node(s) didn't match Pod's node affinity/selector"]++
 		default:
@@ -430,9 +436,15 @@ func (c *cluster) serviceLB(st *clusterState) {
 		}
 		svc := wanted[name]
 		labels := map[string]any{"app": name, "svccontroller.k3s.cattle.io/svcname": svc.Name, "svccontroller.k3s.cattle.io/svcnamespace": svc.Namespace}
-		body := deployment(labels, "lb-tcp-80", "rancher/klipper-lb:v0.4.13")
+		var containers []any
+		for _, p := range servicePorts(svc) {
+			containers = append(containers, map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "image": "rancher/klipper-lb:v0.4.13",
+				"ports": []any{map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "containerPort": float64(p.Port), "hostPort": float64(p.Port), "protocol": p.Protocol}}})
+		}
+		body := deployment(labels, "", "")
 		body["kind"] = "DaemonSet"
 		delete(body["spec"].(map[string]any), "replicas")
+		set(body, containers, "spec", "template", "spec", "containers")
 		c.put(st, &object{Kind: "DaemonSet", Namespace: "kube-system", Name: name, Body: body})
 	}
 }

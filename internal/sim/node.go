@@ -34,6 +34,7 @@ type guest struct {
 	ownNICs   []link
 	allLinks  func() []link
 	allRoutes func() []route
+	allRules  func() firewall
 }
 
 // guestState is guest.json: what is not a file in the guest, yet outlives a command.
@@ -46,9 +47,12 @@ type guestState struct {
 	Units    map[string]unit         `json:"units"`
 	Modules  []string                `json:"modules"`
 	Sysctl   map[string]string       `json:"sysctl"`
-	Links    map[string]linkChange   `json:"links"`   // what `ip` changed since boot
-	Routes   []routeChange           `json:"routes"`  // likewise
-	Cluster  string                  `json:"cluster"` // disk of the server whose cluster it joined
+	Links    map[string]linkChange   `json:"links"`              // what `ip` changed since boot
+	Routes   []routeChange           `json:"routes"`             // likewise
+	Chains   map[string]chainChange  `json:"chains,omitempty"`   // what `iptables` changed since boot, by "table/chain"
+	Unserved []string                `json:"unserved,omitempty"` // virtual and real servers that `ipvsadm` removed since boot
+	Clock    time.Duration           `json:"clock,omitempty"`    // how far the clock is ahead of the host's
+	Cluster  string                  `json:"cluster"`            // disk of the server whose cluster it joined
 	Problems []string                `json:"problems"`
 	Journal  map[string][]journalRow `json:"journal"` // by unit
 }
@@ -202,7 +206,7 @@ func (w *World) boot(g *guest) error {
 	if err := g.update(func(st *guestState) {
 		st.UdevID = g.machineID()
 		st.Modules = nil
-		st.Sysctl, st.Links, st.Routes = nil, nil, nil
+		st.Sysctl, st.Links, st.Routes, st.Chains, st.Unserved, st.Clock = nil, nil, nil, nil, nil, 0
 		for name, u := range st.Units {
 			u.State, u.Result = "inactive", ""
 			st.Units[name] = u

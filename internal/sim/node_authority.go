@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/labctl/labctl/internal/yaml"
@@ -125,16 +124,16 @@ func (a authority) kubeconfig(server string) ([]byte, error) {
 	})
 }
 
-// serveTLS answers as the API server on a guest, with a certificate for the names in its tls-san.
-func serveTLS(g *guest, h http.Handler) (server, error) {
+// apiCertificate is the API server's on a guest, for the names in its tls-san.
+func (g *guest) apiCertificate() (tls.Certificate, error) {
 	_, u, _ := g.k3sUnit()
 	a, err := g.authority(u.Since)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
 	ca, key, err := a.signer()
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(u.Since.UnixNano() + 2), Subject: pkix.Name{CommonName: "k3s"}, NotBefore: u.Since.Add(-time.Hour), NotAfter: u.Since.AddDate(1, 0, 0),
@@ -153,13 +152,30 @@ func serveTLS(g *guest, h http.Handler) (server, error) {
 	}
 	certificate, leafKey, err := issue(leaf, ca, key)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
-	pair, err := tls.X509KeyPair(certificate, leafKey)
+	return tls.X509KeyPair(certificate, leafKey)
+}
+
+// traefikCertificate is what Traefik shows for a name that it has no certificate of.
+func traefikCertificate() (tls.Certificate, error) {
+	now := time.Now()
+	certificate, key, err := issue(&x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "TRAEFIK DEFAULT CERT"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, nil, nil)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
+}
+
+// serveTLS speaks TLS before a handler does.
+func serveTLS(certificate func() (tls.Certificate, error), serve server) (server, error) {
+	pair, err := certificate()
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, c net.Conn) {
-		serveHTTP(h)(ctx, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}))
+		serve(ctx, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}))
 	}, nil
 }

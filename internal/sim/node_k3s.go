@@ -239,7 +239,14 @@ func (g *guest) startK3s(name string, s *k3sSettings, warnings []string, at time
 			return err
 		}
 	}
+	untouched := *g
+	state := *g.state
+	state.Chains = nil
+	untouched.state, untouched.allRules = &state, nil
+	base := untouched.findFirewall()
 	return g.update(func(st *guestState) {
+		st.rewriteChains(base)
+		st.restoreNetwork(s.ClusterCIDR)
 		st.log(name, at, warnings...)
 		st.log(name, at, fmt.Sprintf("time=%q level=info msg=%q", at.UTC().Format(time.RFC3339), "Starting k3s "+s.Role+" "+s.Version+" (SIMULATED)"))
 		st.setUnit(name, unit{State: "active", Since: at, K3s: s})
@@ -287,4 +294,21 @@ func (g *guest) initServer(s *k3sSettings, at time.Time) error {
 		return err
 	}
 	return g.files.write("/etc/rancher/k3s/k3s.yaml", "root", mode, config)
+}
+
+// restoreNetwork is what else k3s repairs when it starts: the virtual servers, kube-ipvs0, flannel.1 and the routes into it.
+// flannel keeps a device that is there with its MAC, and announces that.
+func (st *guestState) restoreNetwork(pods netip.Prefix) {
+	st.Unserved = nil
+	delete(st.Links, "kube-ipvs0")
+	if c, ok := st.Links["flannel.1"]; ok {
+		kept := linkChange{MAC: c.MAC, MTU: c.MTU}
+		if c.Deleted {
+			kept = linkChange{}
+		}
+		st.Links["flannel.1"] = kept
+	}
+	st.Routes = slices.DeleteFunc(st.Routes, func(c routeChange) bool {
+		return c.Delete && pods.Overlaps(c.Route.prefix()) && c.Route.prefix().Bits() > 0
+	})
 }

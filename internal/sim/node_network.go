@@ -11,7 +11,10 @@ import (
 )
 
 // VirtualBox's NAT gives every guest the same address, from a network of its own.
-var natAddress = netip.MustParseAddr("10.0.2.15")
+var (
+	natAddress = netip.MustParseAddr("10.0.2.15")
+	natGateway = netip.MustParseAddr("10.0.2.2")
+)
 
 // nicNames are what udev calls the NICs of slots 1 to 4, by their PCI addresses.
 var nicNames = [...]string{"enp0s3", "enp0s8", "enp0s9", "enp0s10"}
@@ -52,6 +55,8 @@ func (l link) holds(a netip.Addr) bool {
 // linkChange is what `ip` changed of a link since boot.
 type linkChange struct {
 	Down    bool           `json:"down,omitempty"`
+	MAC     string         `json:"mac,omitempty"`
+	MTU     int            `json:"mtu,omitempty"`
 	Deleted bool           `json:"deleted,omitempty"`
 	Added   []netip.Prefix `json:"added,omitempty"`
 	Removed []netip.Prefix `json:"removed,omitempty"`
@@ -114,7 +119,7 @@ func (g *guest) changed(all []link) []link {
 		if c.Deleted {
 			continue
 		}
-		l.Down = c.Down
+		l.Down, l.MAC, l.MTU = c.Down, cmp.Or(c.MAC, l.MAC), cmp.Or(c.MTU, l.MTU)
 		l.Addresses = slices.DeleteFunc(l.Addresses, func(a address) bool { return slices.Contains(c.Removed, a.Prefix) })
 		for _, p := range c.Added {
 			l.Addresses = append(l.Addresses, address{Prefix: p})
@@ -179,7 +184,7 @@ func (g *guest) findLinks() []link {
 	for _, p := range pods {
 		add(link{Name: "veth" + hexOf(8, "veth", p.UID), MAC: macOf("veth", p.UID), Kind: "veth", MTU: 1450, Master: "cni0"})
 	}
-	if rec.Settings.ProxyMode == "ipvs" {
+	if slices.Contains(rec.Modes, "ipvs") {
 		l := link{Name: "kube-ipvs0", MAC: macOf("kube-ipvs0", g.disk), Kind: "dummy", MTU: 1500, NoCarrier: true}
 		for _, a := range c.ipvsAddresses() {
 			l.Addresses = append(l.Addresses, address{Prefix: netip.PrefixFrom(a, 32)})
@@ -339,4 +344,13 @@ func (g *guest) reach(to netip.Addr) *guest {
 		}
 	}
 	return nil
+}
+
+// wired reports whether two guests have working NICs with addresses on the same host-only network.
+func (g *guest) wired(other *guest) bool {
+	return slices.ContainsFunc(g.nics(), func(mine link) bool {
+		return mine.Network != "" && mine.works() && len(mine.Addresses) > 0 && slices.ContainsFunc(other.nics(), func(theirs link) bool {
+			return theirs.Network == mine.Network && theirs.works() && len(theirs.Addresses) > 0
+		})
+	})
 }

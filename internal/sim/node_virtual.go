@@ -50,6 +50,9 @@ func (g *guest) virtualFiles() map[string]string {
 		all["/sys/module/"+m+"/refcnt"] = "0\n"
 	}
 	all["/proc/modules"] = modules.String()
+	if slices.Contains(g.state.Modules, "ip_vs") {
+		all["/proc/net/ip_vs"] = g.ipVS()
+	}
 	for key, value := range g.sysctls() {
 		all["/proc/sys/"+strings.ReplaceAll(key, ".", "/")] = value + "\n"
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,128 +16,195 @@ import (
 
 // answer is who takes a TCP connection in the end.
 type answer struct {
-	handler http.Handler // nil: accepts, and says nothing that the model knows
-	tls     *guest       // the API server on this guest, which speaks TLS
+	handler     http.Handler                    // nil: it is no HTTP server
+	certificate func() (tls.Certificate, error) // nil: it does not speak TLS
+	api         *guest                          // it is the API server on this guest
+	raw         server                          // speaks itself
+	client      netip.AddrPort                  // whom the server sees
 }
 
-// packetPath finds who answers a connection that guest g's kernel sends to an address: a process on g itself, on another
-// guest, or a pod. inside says that it comes from g or a pod on it, not through one of its NICs.
+// connect follows the first packet of a connection through guest g's kernel, to a process on g or on another guest, or to a pod.
+// p.in is the device it came in by: empty for one that a process of g's sends, cni0 for one of a pod's.
 //
 // The error is errLost, or holds ECONNREFUSED, EHOSTUNREACH or ENETUNREACH.
-func (g *guest) packetPath(to netip.AddrPort, inside bool) (answer, error) {
+func (g *guest) connect(p packet) (answer, error) {
+	sent := p
+	hook := "PREROUTING"
+	if p.in == "" {
+		hook = "OUTPUT"
+	}
+	for _, table := range []string{"raw", "mangle", "nat"} {
+		if err := g.walk(table, hook, &p).err(); err != nil {
+			return answer{}, err
+		}
+	}
 	c, rec := g.dataplane()
-	if rec != nil {
-		if o, p, ok := c.serviceAt(g, rec, to); ok {
-			return g.viaService(c, o, p)
-		}
-		if rec.subnet(c.state).Contains(to.Addr()) {
-			return c.atPod(to)
-		}
+	if err := g.balance(c, rec, &p); err != nil {
+		return answer{}, err
 	}
-	if to.Addr().IsLoopback() || g.owns(to.Addr()) {
-		return g.listener(to)
+	a, err := g.deliver(c, rec, &p)
+	if err == nil && sent.to != p.to {
+		err = g.remember(flow{At: g.now, Proto: p.proto, From: sent.from, To: sent.to, ReplyFrom: p.to, ReplyTo: p.from})
 	}
-	r, ok := g.routeTo(to.Addr())
-	switch {
-	case !ok:
+	return a, err
+}
+
+func (v verdict) err() error {
+	switch v {
+	case dropped:
+		return errLost
+	case rejected:
+		return refused()
+	}
+	return nil
+}
+
+// balance is IPVS's choice of a real server, for what is addressed to the guest. Connections take turns.
+func (g *guest) balance(c *cluster, rec *nodeRecord, p *packet) error {
+	if rec == nil || !slices.Contains(rec.Modes, "ipvs") || !g.owns(p.to.Addr()) {
+		return nil
+	}
+	for _, v := range g.virtualServers() {
+		if v.proto != p.proto || v.addr != p.to {
+			continue
+		}
+		if len(v.real) == 0 {
+			return refused()
+		}
+		if err := g.walk("filter", "INPUT", p).err(); p.in != "" && err != nil {
+			return err
+		}
+		if !v.local && !c.state.Settings.ClusterCIDR.Contains(p.from.Addr()) {
+			p.mark |= 0x4000
+		}
+		if to, ok := g.stuck(p); v.sticky && ok && slices.Contains(v.real, to) {
+			p.to = to
+			return nil
+		}
+		p.to = v.real[g.w.turn(c.disk+"/"+v.key())%len(v.real)]
+		return nil
+	}
+	return nil
+}
+
+// deliver routes a packet whose destination is settled.
+func (g *guest) deliver(c *cluster, rec *nodeRecord, p *packet) (answer, error) {
+	if g.isLocal(p.to.Addr()) {
+		if p.in == "" {
+			p.out = "lo"
+			if err := g.walk("filter", "OUTPUT", p).err(); err != nil {
+				return answer{}, err
+			}
+			p.in = "lo"
+		}
+		if err := g.walk("filter", "INPUT", p).err(); err != nil {
+			return answer{}, err
+		}
+		return g.listener(*p)
+	}
+	r, ok := g.routeTo(p.to.Addr())
+	if !ok {
 		return answer{}, netUnreachable()
-	case r.Dev == "flannel.1" && rec != nil:
-		return g.overlay(c, rec, to)
-	case r.Gateway != "" && !inside:
-		return answer{}, errLost // the reply would not find back
 	}
-	other := g.reach(to.Addr())
-	if other == nil {
+	p.out = r.Dev
+	bridged := p.in == "cni0" && p.out == "cni0"
+	chain := "OUTPUT"
+	if p.in != "" {
+		chain = "FORWARD"
+		if !bridged && g.sysctls()["net.ipv4.ip_forward"] == "0" {
+			return answer{}, errLost
+		}
+	}
+	if err := g.walk("filter", chain, p).err(); err != nil {
+		return answer{}, err
+	}
+	if err := g.walk("nat", "POSTROUTING", p).err(); err != nil {
+		return answer{}, err
+	}
+	// Without masquerading, the replies go to the sender by another way, and it does not know them.
+	ofPods := rec != nil && c.state.Settings.ClusterCIDR.Contains(p.from.Addr())
+	switch {
+	case rec != nil && r.Dev == "cni0":
+		return c.atPod(*p)
+	case rec != nil && r.Dev == "flannel.1":
+		if !ofPods {
+			return answer{}, errLost
+		}
+		return g.overlay(c, rec, *p)
+	}
+	hop := p.to.Addr()
+	if gateway, err := netip.ParseAddr(r.Gateway); err == nil {
+		hop = gateway
+	}
+	if p.in != "" && p.in != "cni0" && !ofPods && !g.isLocal(p.from.Addr()) {
+		return answer{}, errLost
+	}
+	other := g.reach(hop)
+	if other == nil || other == g {
 		if r.Gateway != "" {
 			return answer{}, errLost // into the internet, which there is none of
 		}
 		return answer{}, hostUnreachable()
 	}
-	return other.packetPath(to, false)
+	return other.connect(packet{proto: p.proto, from: p.from, to: p.to, in: other.deviceWith(hop)})
 }
 
-// serviceAt finds the service that kube-proxy on guest g has rules for.
-func (c *cluster) serviceAt(g *guest, rec *nodeRecord, to netip.AddrPort) (*object, servicePort, bool) {
-	local := g.owns(to.Addr())
-	for _, o := range c.services() {
-		ip, _ := clusterIP(o)
-		published := slices.Contains(c.ingress(o), to.Addr())
-		for _, p := range servicePorts(o) {
-			if p.Protocol != "TCP" {
-				continue
-			}
-			if ip == to.Addr() && p.Port == int(to.Port()) || published && p.Port == int(to.Port()) ||
-				local && p.NodePort != 0 && p.NodePort == int(to.Port()) && !to.Addr().IsLoopback() {
-				return o, p, true
-			}
+// deviceWith is the name of the device that holds an address.
+func (g *guest) deviceWith(a netip.Addr) string {
+	for _, l := range g.nics() {
+		if l.holds(a) {
+			return l.Name
 		}
 	}
-	return nil, servicePort{}, false
+	return "lo"
 }
 
-// viaService is kube-proxy's choice of an endpoint. Connections take turns, which is fair as the kernel's random choice is,
-// and repeatable as that is not.
-func (g *guest) viaService(c *cluster, o *object, p servicePort) (answer, error) {
-	all := slices.DeleteFunc(c.endpoints(o, p), func(e endpoint) bool { return !e.Ready })
-	if len(all) == 0 {
-		return answer{}, refused()
-	}
-	key := c.disk + "/" + o.Namespace + "/" + o.Name + "/" + p.Name
-	g.w.mu.Lock()
-	turn := g.w.turns[key]
-	g.w.turns[key]++
-	g.w.mu.Unlock()
-	e := all[turn%len(all)]
-	to := netip.AddrPortFrom(e.Addr, uint16(e.Port))
-	_, rec := g.dataplane()
-	switch {
-	case e.Pod == nil && g.owns(e.Addr):
-		return g.listener(to)
-	case e.Pod == nil:
-		other := g.reach(e.Addr)
-		if other == nil {
-			return answer{}, errLost
+// open makes the packet of a process of the guest's, or of a pod on it.
+func (g *guest) open(proto string, pod *podRecord, to netip.AddrPort) packet {
+	p := packet{proto: proto, to: to}
+	from := to.Addr()
+	switch r, ok := g.routeTo(to.Addr()); {
+	case pod != nil:
+		from, p.in = pod.IP, "cni0"
+	case g.isLocal(to.Addr()):
+	case ok && r.PrefSrc != "":
+		if a, err := netip.ParseAddr(r.PrefSrc); err == nil {
+			from = a
 		}
-		return other.listener(to)
-	case rec != nil && rec.subnet(c.state).Contains(e.Addr):
-		return c.atPod(to)
+	case ok:
+		from = g.addressOn(r.Dev)
 	}
-	if r, ok := g.routeTo(e.Addr); !ok || r.Dev != "flannel.1" {
-		return answer{}, errLost
-	}
-	return g.overlay(c, rec, to)
+	p.from = netip.AddrPortFrom(from, g.w.ephemeralPort())
+	return p
 }
+
+// ephemeralPort is a client's port.
+func (w *World) ephemeralPort() uint16 { return uint16(32768 + w.ports.Add(1)%28232) }
 
 // overlay is flannel's tunnel to the pod with that address. A frame that is lost on either way is lost.
-func (g *guest) overlay(c *cluster, rec *nodeRecord, to netip.AddrPort) (answer, error) {
+func (g *guest) overlay(c *cluster, rec *nodeRecord, p packet) (answer, error) {
 	for _, peer := range c.state.Nodes {
-		if !peer.subnet(c.state).Contains(to.Addr()) {
+		if peer == rec || !peer.subnet(c.state).Contains(p.to.Addr()) {
 			continue
 		}
 		other := c.up[peer.Disk]
-		if other == nil {
+		if other == nil || !c.tunnel(g, rec, peer, p.to.Addr()) || !c.tunnel(other, peer, rec, rec.subnet(c.state).Addr()) {
 			return answer{}, errLost
 		}
-		for _, way := range []struct {
-			from     *guest
-			src, dst *nodeRecord
-			back     netip.Addr
-		}{{g, rec, peer, to.Addr()}, {other, peer, rec, rec.subnet(c.state).Addr()}} {
-			if !c.tunnel(way.from, way.src, way.dst, way.back) {
-				return answer{}, errLost
-			}
-		}
-		return c.atPod(to)
+		return other.connect(packet{proto: p.proto, from: p.from, to: p.to, in: "flannel.1"})
 	}
 	return answer{}, errLost
 }
 
-// tunnel reports whether a VXLAN packet from one node arrives at another: its route leads into flannel.1 and the device there
-// is up; the packet goes to the other's announced address, out of the device that flannel chose; that address is the other
-// node's; and the frame in it carries the announced MAC, which must be the other device's real one.
+// vxlanPort is what flannel sends its VXLAN packets to.
+const vxlanPort = 8472
+
+// tunnel reports whether a VXLAN packet from one node arrives at another: its route leads into flannel.1, which is up at both ends;
+// it goes to the other's announced address, out of the device that flannel chose; that address is the other node's; no firewall
+// drops it; and the frame in it carries the announced MAC, which must be the other device's real one.
 func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) bool {
-	r, ok := from.routeTo(inner)
-	if !ok || r.Dev != "flannel.1" || dst.MAC != dst.VtepMAC {
+	to := c.up[dst.Disk]
+	if r, ok := from.routeTo(inner); to == nil || !ok || r.Dev != "flannel.1" {
 		return false
 	}
 	device := func(g *guest, name string) (link, bool) {
@@ -147,52 +215,85 @@ func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) bo
 		}
 		return link{}, false
 	}
-	for _, end := range []struct {
-		g   *guest
-		rec *nodeRecord
-	}{{from, src}, {c.up[dst.Disk], dst}} {
-		if end.g == nil {
-			return false
-		}
-		if l, ok := device(end.g, "flannel.1"); !ok || l.MAC != end.rec.MAC {
-			return false
-		}
+	if _, ok := device(from, "flannel.1"); !ok {
+		return false
+	}
+	if l, ok := device(to, "flannel.1"); !ok || l.MAC != dst.VtepMAC {
+		return false
 	}
 	out, ok := device(from, src.Iface)
 	if !ok || !out.holds(src.PublicIP) || from.owns(dst.PublicIP) ||
 		!slices.ContainsFunc(out.Addresses, func(a address) bool { return a.Masked().Contains(dst.PublicIP) }) {
 		return false
 	}
-	to := from.reach(dst.PublicIP)
-	return to != nil && to.disk == dst.Disk
+	if at := from.reach(dst.PublicIP); at == nil || at.disk != dst.Disk {
+		return false
+	}
+	p := packet{proto: "udp", from: netip.AddrPortFrom(src.PublicIP, vxlanPort), to: netip.AddrPortFrom(dst.PublicIP, vxlanPort), out: out.Name}
+	if from.walk("raw", "OUTPUT", &p).err() != nil || from.walk("filter", "OUTPUT", &p).err() != nil {
+		return false
+	}
+	p.in, p.out = to.deviceWith(dst.PublicIP), ""
+	return to.walk("raw", "PREROUTING", &p).err() == nil && to.walk("filter", "INPUT", &p).err() == nil
 }
 
 // atPod is the connection on the pod's own node.
-func (c *cluster) atPod(to netip.AddrPort) (answer, error) {
-	for _, p := range c.state.Pods {
-		if p.IP == to.Addr() && c.podRuns(p) {
-			h, ok := p.listens(int(to.Port()))
-			if !ok {
-				return answer{}, refused()
-			}
-			return answer{handler: h}, nil
+func (c *cluster) atPod(p packet) (answer, error) {
+	for _, pod := range c.state.Pods {
+		if pod.IP != p.to.Addr() || !c.podRuns(pod) {
+			continue
 		}
+		if p.proto == "icmp" {
+			return answer{client: p.from}, nil
+		}
+		if svc := c.balanced(pod, int(p.to.Port())); svc.IsValid() {
+			return c.up[c.state.node(pod.Node).Disk].connect(packet{proto: p.proto, from: netip.AddrPortFrom(pod.IP, p.from.Port()), to: svc, in: "cni0"})
+		}
+		h, ok := pod.listens(p.proto, int(p.to.Port()))
+		if !ok {
+			return answer{}, refused()
+		}
+		a := answer{handler: h, client: p.from}
+		if pod.Owner.Name == "traefik" && p.to.Port() == 8443 {
+			a.certificate = traefikCertificate
+		}
+		return a, nil
 	}
 	return answer{}, hostUnreachable()
 }
 
-// listener is a process of the guest's own.
-func (g *guest) listener(to netip.AddrPort) (answer, error) {
-	_, u, running := g.k3sUnit()
-	switch {
-	case to.Port() == 22 && g.unit("ssh").State == "active":
-		return answer{}, nil
-	case to.Port() == 6443 && running && u.K3s.Role == "server":
-		if ready, _ := g.serverReady(); !g.now.Before(ready) {
-			return answer{handler: http.HandlerFunc(apiServer), tls: g}, nil
+// balanced is where a pod of ServiceLB sends what arrives at one of its ports: to the service's ClusterIP.
+func (c *cluster) balanced(pod *podRecord, port int) netip.AddrPort {
+	o := c.state.object("Service", pod.Labels["svccontroller.k3s.cattle.io/svcnamespace"], pod.Labels["svccontroller.k3s.cattle.io/svcname"])
+	if o == nil || !strings.HasPrefix(pod.Owner.Name, "svclb-") {
+		return netip.AddrPort{}
+	}
+	for _, p := range servicePorts(o) {
+		if ip, ok := clusterIP(o); ok && p.Port == port {
+			return netip.AddrPortFrom(ip, uint16(port))
 		}
-	case to.Port() == 10250 && running:
-		return answer{}, nil
+	}
+	return netip.AddrPort{}
+}
+
+// listener is a process of the guest's own.
+func (g *guest) listener(p packet) (answer, error) {
+	a := answer{client: p.from}
+	_, u, running := g.k3sUnit()
+	switch port := p.to.Port(); {
+	case p.proto == "icmp":
+		return a, nil
+	case p.proto != "tcp":
+	case port == 22 && g.unit("ssh").State == "active":
+		a.raw = func(ctx context.Context, c net.Conn) { g.w.serveSSH(ctx, g.disk, c) }
+		return a, nil
+	case port == 6443 && running && u.K3s.Role == "server":
+		if ready, _ := g.serverReady(); !g.now.Before(ready) {
+			a.handler, a.api, a.certificate = http.HandlerFunc(apiServer), g, g.apiCertificate
+			return a, nil
+		}
+	case port == 10250 && running:
+		return a, nil
 	}
 	return answer{}, refused()
 }
@@ -209,21 +310,31 @@ func apiServer(w http.ResponseWriter, r *http.Request) {
 }
 
 // fromOutside serves a connection that has come in through one of the guest's NICs.
-func (g *guest) fromOutside(to netip.AddrPort) (server, error) {
-	a, err := g.packetPath(to, false)
+func (g *guest) fromOutside(device string, from netip.Addr, to netip.AddrPort) (server, error) {
+	a, err := g.connect(packet{proto: "tcp", from: netip.AddrPortFrom(from, g.w.ephemeralPort()), to: to, in: device})
 	switch {
 	case err != nil:
 		return nil, err
-	case a.tls != nil:
-		return serveTLS(a.tls, a.handler)
+	case a.raw != nil:
+		return a.raw, nil
 	case a.handler == nil:
 		return func(ctx context.Context, c net.Conn) { <-ctx.Done() }, nil
 	}
-	return serveHTTP(a.handler), nil
+	serve := serveHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = a.client.String()
+		a.handler.ServeHTTP(w, r)
+	}))
+	if a.certificate != nil {
+		return serveTLS(a.certificate, serve)
+	}
+	return serve, nil
 }
 
 // listens is what a pod answers on a port, by the program in its image.
-func (p *podRecord) listens(port int) (http.Handler, bool) {
+func (p *podRecord) listens(proto string, port int) (http.Handler, bool) {
+	if proto == "udp" && port != 53 {
+		return nil, false
+	}
 	for _, c := range p.containers() {
 		repository, _ := imageOf(c)
 		var args []string

@@ -64,7 +64,8 @@ func runWget(ctx context.Context, p *process) int {
 			return p.usage(err)
 		}
 	}
-	r := p.fetch(ctx, u, limit, "Wget")
+	c := &client{p: p, agent: "Wget", limit: limit}
+	r := c.fetch(ctx, u)
 	where := u.Host
 	if u.Port() == "" {
 		where += ":80"

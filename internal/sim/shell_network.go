@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -445,7 +446,11 @@ func (p *process) routeChange(args []string) int {
 		}
 		*into, rest = rest[1], rest[1:]
 	}
-	have := slices.ContainsFunc(p.guest.routes(), func(o route) bool { return sameRoute(o, *r) })
+	at := slices.IndexFunc(p.guest.routes(), func(o route) bool { return sameRoute(o, *r) })
+	have := at >= 0
+	if change.Delete && have {
+		r.Dev = p.guest.routes()[at].Dev
+	}
 	switch {
 	case change.Delete && !have:
 		fmt.Fprintln(p.stderr, "RTNETLINK answers: No such process")
@@ -502,6 +507,20 @@ func (p *process) ipChange(addresses bool, args []string) int {
 		apply = func(c *linkChange) { c.Down = true }
 	case !addresses && verb == "set" && slices.Equal(words, []string{"up"}):
 		apply = func(c *linkChange) { c.Down = false }
+	case !addresses && verb == "set" && len(words) == 2 && words[0] == "mtu":
+		n, err := strconv.Atoi(words[1])
+		if err != nil || n < 68 || n > 65535 {
+			fmt.Fprintln(p.stderr, "RTNETLINK answers: Invalid argument")
+			return 2
+		}
+		apply = func(c *linkChange) { c.MTU = n }
+	case !addresses && verb == "set" && len(words) == 2 && words[0] == "address":
+		mac, err := net.ParseMAC(words[1])
+		if err != nil {
+			fmt.Fprintf(p.stderr, "\"%s\" is invalid lladdr.\n", words[1])
+			return 1
+		}
+		apply = func(c *linkChange) { c.MAC = mac.String() }
 	case !addresses && strings.HasPrefix("delete", verb) && len(words) == 0:
 		if have.Kind == "ether" || have.Kind == "loopback" {
 			fmt.Fprintln(p.stderr, "RTNETLINK answers: Operation not supported")
@@ -557,7 +576,7 @@ func (p *process) ipChange(addresses bool, args []string) int {
 // ipNeighbours shows the peers that flannel entered for flannel.1.
 func (p *process) ipNeighbours(args []string, asJSON bool) int {
 	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "show" || a == "dev" })
-	if !slices.Equal(args, []string{"flannel.1"}) || !asJSON {
+	if !slices.Equal(args, []string{"flannel.1"}) {
 		return p.unknown(strings.Join(p.args, " "))
 	}
 	peers, ok := p.peers()
@@ -568,6 +587,12 @@ func (p *process) ipNeighbours(args []string, asJSON bool) int {
 	all := []map[string]any{}
 	for _, n := range peers {
 		all = append(all, map[string]any{"dst": n.gateway, "lladdr": n.VtepMAC, "state": []string{"PERMANENT"}})
+		if !asJSON {
+			p.printf("%s lladdr %s PERMANENT \n", n.gateway, n.VtepMAC)
+		}
+	}
+	if !asJSON {
+		return 0
 	}
 	return p.encode(all)
 }
@@ -591,9 +616,10 @@ func (p *process) peers() ([]peer, bool) {
 	return all, true
 }
 
-// runBridge is bridge -j fdb show dev flannel.1.
+// runBridge is bridge [-j] fdb show dev flannel.1.
 func runBridge(_ context.Context, p *process) int {
-	if !slices.Equal(p.args, []string{"-j", "fdb", "show", "dev", "flannel.1"}) {
+	args := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool { return a == "-j" || a == "-json" })
+	if !slices.Equal(args, []string{"fdb", "show", "dev", "flannel.1"}) {
 		return p.unknown(strings.Join(p.args, " "))
 	}
 	peers, ok := p.peers()
@@ -604,8 +630,40 @@ func runBridge(_ context.Context, p *process) int {
 	all := []map[string]any{}
 	for _, n := range peers {
 		all = append(all, map[string]any{"mac": n.VtepMAC, "dst": n.PublicIP.String(), "flags": []string{"self"}, "state": "permanent"})
+		if len(args) == len(p.args) {
+			p.printf("%s dst %s self permanent\n", n.VtepMAC, n.PublicIP)
+		}
+	}
+	if len(args) == len(p.args) {
+		return 0
 	}
 	return p.encode(all)
+}
+
+// runNetplan is netplan apply: systemd-networkd makes every NIC again what the network settings say, and takes away what they do not.
+func runNetplan(_ context.Context, p *process) int {
+	if !slices.Equal(p.args, []string{"apply"}) {
+		return p.unknown(strings.Join(p.args, " "))
+	}
+	if p.session.user != "root" {
+		fmt.Fprintln(p.stderr, "Permission denied: netplan apply needs root")
+		return 1
+	}
+	nics := map[string]bool{}
+	for i := range p.guest.machine.NICs {
+		if i < len(nicNames) {
+			nics[nicNames[i]] = true
+		}
+	}
+	if err := p.guest.update(func(st *guestState) {
+		for name := range nics {
+			delete(st.Links, name)
+		}
+		st.Routes = slices.DeleteFunc(st.Routes, func(c routeChange) bool { return nics[c.Route.Dev] })
+	}); err != nil {
+		return p.fail("%v", err)
+	}
+	return 0
 }
 
 // runSS is ss -ltn.
@@ -615,7 +673,7 @@ func runSS(_ context.Context, p *process) int {
 	}
 	p.printf("State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n")
 	for _, port := range []uint16{22, 6443, 10250} {
-		if _, err := p.guest.listener(netip.AddrPortFrom(netip.IPv4Unspecified(), port)); err == nil {
+		if _, err := p.guest.listener(packet{proto: "tcp", to: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}); err == nil {
 			p.printf("LISTEN 0      4096   %17s      0.0.0.0:*          \n", fmt.Sprintf("0.0.0.0:%d", port))
 		}
 	}
@@ -628,53 +686,71 @@ const internalWait = 50 * time.Millisecond
 
 // fetched is the end of one request from inside the cluster.
 type fetched struct {
-	status int
-	body   []byte
-	header http.Header
-	err    error
-	took   time.Duration // of the guest's time
+	status    int
+	body      []byte
+	header    http.Header
+	err       error
+	took      time.Duration // of the guest's time
+	connects  int           // 0: over a connection that was there
+	localPort uint16
+}
+
+// client is a program's connections: as long as it runs, it keeps the one to each host.
+type client struct {
+	p     *process
+	agent string
+	limit time.Duration
+	open  map[string]connection // by scheme and host
+}
+
+type connection struct {
+	answer
+	port uint16
 }
 
 // fetch asks an HTTP URL from a guest, or from a pod on it.
-func (p *process) fetch(ctx context.Context, target *url.URL, limit time.Duration, agent string) fetched {
-	to, err := p.target(target)
-	if err != nil {
-		return fetched{err: err}
-	}
-	a, err := p.guest.packetPath(to, true)
-	if errors.Is(err, errLost) || err == nil && a.handler == nil {
-		if err := wait(ctx, min(limit, internalWait)); err != nil {
+func (c *client) fetch(ctx context.Context, target *url.URL) fetched {
+	key := target.Scheme + "://" + target.Host
+	conn, kept := c.open[key]
+	connects := 0
+	if !kept {
+		to, err := c.p.target(target)
+		if err != nil {
 			return fetched{err: err}
 		}
-		return fetched{err: errLost, took: limit}
+		sent := c.p.guest.open("tcp", c.p.session.pod, to)
+		connects, conn.port = 1, sent.from.Port()
+		conn.answer, err = c.p.guest.connect(sent)
+		if errors.Is(err, errLost) || err == nil && conn.handler == nil {
+			if err := wait(ctx, min(c.limit, internalWait)); err != nil {
+				return fetched{err: err}
+			}
+			return fetched{err: errLost, took: c.limit}
+		}
+		if err != nil {
+			return fetched{err: err}
+		}
+		if c.open == nil {
+			c.open = map[string]connection{}
+		}
+		c.open[key] = conn
 	}
-	if err != nil {
-		return fetched{err: err}
-	}
+	r := fetched{status: http.StatusOK, took: 1500 * time.Microsecond, connects: connects, localPort: conn.port}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return fetched{err: err}
 	}
-	request.Header.Set("User-Agent", agent)
+	request.Header.Set("User-Agent", c.agent)
 	request.Header.Set("Accept", "*/*")
-	request.RemoteAddr = netip.AddrPortFrom(p.source(), 40000+uint16(p.guest.now.UnixNano()%20000)).String()
-	if a.tls != nil && target.Scheme != "https" {
-		return fetched{status: http.StatusBadRequest, body: []byte("Client sent an HTTP request to an HTTPS server.\n"), took: time.Millisecond}
+	request.RemoteAddr = conn.client.String()
+	if conn.certificate != nil && target.Scheme != "https" {
+		r.status, r.body = http.StatusBadRequest, []byte("Client sent an HTTP request to an HTTPS server.\n")
+		return r
 	}
 	w := &memoryResponse{header: http.Header{}, status: http.StatusOK}
-	a.handler.ServeHTTP(w, request)
-	return fetched{status: w.status, body: w.body.Bytes(), header: w.header, took: 1500 * time.Microsecond}
-}
-
-// source is the address that a request comes from.
-func (p *process) source() netip.Addr {
-	if p.session.pod != nil {
-		return p.session.pod.IP
-	}
-	if c, rec := p.guest.dataplane(); rec != nil {
-		return rec.subnet(c.state).Addr()
-	}
-	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	conn.handler.ServeHTTP(w, request)
+	r.status, r.body, r.header = w.status, w.body.Bytes(), w.header
+	return r
 }
 
 // errNoName says that a name does not resolve.
@@ -716,7 +792,7 @@ func (p *process) resolve(name string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	if _, err := p.guest.packetPath(netip.AddrPortFrom(server, 53), true); err != nil {
+	if _, err := p.guest.connect(p.guest.open("udp", p.session.pod, netip.AddrPortFrom(server, 53))); err != nil {
 		return netip.Addr{}, errLost
 	}
 	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "."), ".cluster.local"), ".svc"), ".")
@@ -743,17 +819,41 @@ func (m *memoryResponse) Header() http.Header         { return m.header }
 func (m *memoryResponse) WriteHeader(status int)      { m.status = status }
 func (m *memoryResponse) Write(b []byte) (int, error) { return m.body.Write(b) }
 
+// runCurl is curl with one or more http and https URLs.
 func runCurl(ctx context.Context, p *process) int {
 	given, args, err := options(p.args, "s S m= o= w= k f L I v i silent show-error max-time= connect-timeout= output= write-out= insecure fail location retry= noproxy= H= 4")
 	if err != nil {
 		fmt.Fprintf(p.stderr, "curl: %v\ncurl: try 'curl --help' for more information\n", err)
 		return 2
 	}
-	if len(args) != 1 {
+	if len(args) == 0 {
 		fmt.Fprintln(p.stderr, "curl: no URL specified!")
 		return 2
 	}
-	raw := args[0]
+	c := &client{p: p, agent: "curl/7.81.0", limit: 130 * time.Second} // the kernel's own for connecting
+	for _, flag := range []string{"m", "max-time", "connect-timeout"} {
+		if v, ok := given[flag]; ok {
+			d, err := duration(v)
+			if err != nil {
+				return p.usage(err)
+			}
+			c.limit = min(c.limit, d)
+		}
+	}
+	status := 0
+	for n, raw := range args {
+		output := ""
+		if n == 0 { // -o is for one URL
+			output = given["o"] + given["output"]
+		}
+		status = c.curl(ctx, raw, given, output)
+	}
+	return status
+}
+
+// curl is one of curl's transfers; it returns curl's exit status.
+func (c *client) curl(ctx context.Context, raw string, given map[string]string, output string) int {
+	p := c.p
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
 	}
@@ -762,18 +862,8 @@ func runCurl(ctx context.Context, p *process) int {
 		fmt.Fprintf(p.stderr, "curl: (3) URL using bad/illegal format or missing URL\n")
 		return 3
 	}
-	limit := 130 * time.Second // the kernel's own for connecting
-	for _, flag := range []string{"m", "max-time", "connect-timeout"} {
-		if v, ok := given[flag]; ok {
-			d, err := duration(v)
-			if err != nil {
-				return p.usage(err)
-			}
-			limit = min(limit, d)
-		}
-	}
-	r := p.fetch(ctx, u, limit, "curl/7.81.0")
-	status, message := curlError(r, u, limit)
+	r := c.fetch(ctx, u)
+	status, message := curlError(r, u, c.limit)
 	if r.err == nil && u.Scheme == "https" && !is(given, "k", "insecure") {
 		status, message = 60, "SSL certificate problem: self-signed certificate in certificate chain"
 		r.status = 0
@@ -794,22 +884,23 @@ func runCurl(ctx context.Context, p *process) int {
 				body = append(body, r.body...)
 			}
 		}
-		switch name := given["o"] + given["output"]; name {
+		switch output {
 		case "":
 			if _, err := p.stdout.Write(body); err != nil {
 				return 23
 			}
 		case "/dev/null":
 		default:
-			if err := p.put(p.path(name), body, nil); err != nil {
+			if err := p.put(p.path(output), body, nil); err != nil {
 				fmt.Fprintln(p.stderr, "curl: (23) Failure writing output to destination")
 				return 23
 			}
 		}
 	}
 	if format := given["w"] + given["write-out"]; format != "" {
-		p.printf("%s", strings.NewReplacer("%{http_code}", fmt.Sprintf("%03d", r.status), "%{response_code}", fmt.Sprintf("%03d", r.status),
-			"%{time_total}", fmt.Sprintf("%.6f", r.took.Seconds()), "%{exitcode}", fmt.Sprint(status), `\n`, "\n", `\t`, "\t").Replace(format))
+		code := fmt.Sprintf("%03d", r.status)
+		p.printf("%s", strings.NewReplacer("%{http_code}", code, "%{response_code}", code, "%{time_total}", fmt.Sprintf("%.6f", r.took.Seconds()),
+			"%{local_port}", fmt.Sprint(r.localPort), "%{num_connects}", fmt.Sprint(r.connects), "%{exitcode}", fmt.Sprint(status), `\n`, "\n", `\t`, "\t").Replace(format))
 	}
 	if status != 0 && (!is(given, "s", "silent") || is(given, "S", "show-error")) {
 		fmt.Fprintf(p.stderr, "curl: (%d) %s\n", status, message)

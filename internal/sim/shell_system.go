@@ -23,7 +23,7 @@ func programs() map[string]program {
 		"hostname": runHostname, "uname": runUname, "date": runDate, "sleep": runSleep, "id": runID, "whoami": runWhoami,
 		"systemctl": runSystemctl, "journalctl": runJournalctl, "modprobe": runModprobe, "lsmod": runLsmod, "sysctl": runSysctl,
 		"timedatectl": runTimedatectl, "hostnamectl": runHostnamectl, "cloud-init": runCloudInit, "udevadm": runTrue, "swapoff": runTrue,
-		"netplan": runTrue, "reboot": runReboot, "poweroff": runReboot, "shutdown": runReboot, "timeout": runTimeout, "nohup": runNohup,
+		"netplan": runNetplan, "reboot": runReboot, "poweroff": runReboot, "shutdown": runReboot, "timeout": runTimeout, "nohup": runNohup,
 		"seq": runSeq, "uptime": runUptime, "which": runCommandV, "logger": runTrue, "dpkg": runDpkg,
 		"ip": runIP, "curl": runCurl, "bridge": runBridge, "ss": runSS,
 		replaced + "pwd": runPwd, replaced + "umask": runUmask, replaced + "ulimit": runUlimit, replaced + "command": runCommandV,
@@ -31,6 +31,7 @@ func programs() map[string]program {
 		"pwd": runPwd,
 	}
 	maps.Copy(all, filePrograms())
+	maps.Copy(all, netfilterPrograms())
 	return all
 }
 
@@ -394,25 +395,9 @@ func runUname(_ context.Context, p *process) int {
 	return 0
 }
 
-func runDate(_ context.Context, p *process) int {
-	now := p.guest.now.UTC()
-	args := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool { return a == "-u" || a == "--utc" })
-	if len(args) == 0 {
-		p.printf("%s\n", now.Format("Mon Jan _2 15:04:05 UTC 2006"))
-		return 0
-	}
-	if len(args) != 1 || args[0] == "" || args[0][0] != '+' {
-		return p.unknown(strings.Join(p.args, " "))
-	}
-	p.printf("%s\n", strings.NewReplacer("%s", fmt.Sprint(now.Unix()), "%N", fmt.Sprintf("%09d", now.Nanosecond()), "%F", now.Format("2006-01-02"),
-		"%T", now.Format("15:04:05"), "%Y", now.Format("2006"), "%m", now.Format("01"), "%d", now.Format("02"), "%H", now.Format("15"),
-		"%M", now.Format("04"), "%S", now.Format("05"), "%Z", "UTC", "%z", "+0000").Replace(args[0][1:]))
-	return 0
-}
-
 func runUptime(_ context.Context, p *process) int {
 	up := p.guest.now.Sub(p.guest.bootTime())
-	p.printf(" %s up %d min,  1 user,  load average: 0.10, 0.05, 0.01\n", p.guest.now.UTC().Format("15:04:05"), int(up.Minutes()))
+	p.printf(" %s up %d min,  1 user,  load average: 0.10, 0.05, 0.01\n", p.guest.clock().UTC().Format("15:04:05"), int(up.Minutes()))
 	return 0
 }
 
@@ -819,28 +804,6 @@ func runSysctl(_ context.Context, p *process) int {
 			p.printf("%s\n", have)
 		default:
 			p.printf("%s = %s\n", k, have)
-		}
-	}
-	return 0
-}
-
-func runTimedatectl(_ context.Context, p *process) int {
-	given, args, err := options(p.args, "p= property= value")
-	if err != nil {
-		return p.usage(err)
-	}
-	if len(args) != 1 || args[0] != "show" {
-		return p.unknown(strings.Join(p.args, " "))
-	}
-	now := p.guest.now.UTC().Format("Mon 2006-01-02 15:04:05 UTC")
-	wanted := given["p"] + given["property"]
-	for _, kv := range [][2]string{{"Timezone", "Etc/UTC"}, {"LocalRTC", "no"}, {"CanNTP", "yes"}, {"NTP", "yes"}, {"NTPSynchronized", "yes"}, {"TimeUSec", now}, {"RTCTimeUSec", now}} {
-		switch {
-		case wanted != "" && wanted != kv[0]:
-		case is(given, "value"):
-			p.printf("%s\n", kv[1])
-		default:
-			p.printf("%s=%s\n", kv[0], kv[1])
 		}
 	}
 	return 0

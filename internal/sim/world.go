@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,11 +37,14 @@ type World struct {
 	looking sync.Mutex
 	last    *moment // guarded by looking
 
+	tracking sync.Mutex    // guards the files of conntrack
+	ports    atomic.Uint32 // of clients; see ephemeralPort
+
 	mu      sync.Mutex // guards what follows
 	vbox    cached[vboxState]
 	guests  map[string]*cached[guestState] // by disk
 	states  map[string]*cached[clusterState]
-	turns   map[string]int // how many connections each service had: kube-proxy's choice, made repeatable
+	turns   map[string]int // how many choices each chain and virtual server has made
 	derived map[string]*derivedCluster
 }
 
@@ -77,6 +81,7 @@ func Open(dir string, o Options) (*World, error) {
 	}
 	w.programs = programs()
 	w.done = make(chan struct{})
+	w.ports.Store(uint32(time.Now().UnixNano() % 28232)) // not those of the process before
 	return w, nil
 }
 

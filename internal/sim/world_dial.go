@@ -127,7 +127,7 @@ func (m *moment) forwarded(to netip.AddrPort) (server, error) {
 				}
 				_, disk, _ := machine.disk()
 				if g := m.guest(disk); g != nil && g.hasLease(slot+1) {
-					if serve, err := g.local(netip.AddrPortFrom(natAddress, uint16(r.GuestPort))); err == nil {
+					if serve, err := g.fromOutside(nicNames[slot], natGateway, netip.AddrPortFrom(natAddress, uint16(r.GuestPort))); err == nil {
 						return serve, nil
 					}
 				}
@@ -153,28 +153,13 @@ func (m *moment) neighbour(a hostOnlyState, hop netip.Addr, to netip.AddrPort) (
 		if g == nil {
 			booting = true
 		} else if g.has(hop) {
-			return g.local(to)
+			return g.fromOutside(g.deviceWith(hop), a.Address.Addr(), to)
 		}
 	}
 	if booting {
 		return nil, refused()
 	}
 	return nil, hostUnreachable()
-}
-
-// local is what a guest does with a connection from outside that has arrived on it.
-func (g *guest) local(to netip.AddrPort) (server, error) {
-	if !g.has(to.Addr()) {
-		// Not for the guest itself: kube-proxy's rules apply to what comes in from outside too.
-		return g.fromOutside(to)
-	}
-	if to.Port() == 22 {
-		if g.unit("ssh").State != "active" {
-			return nil, refused()
-		}
-		return func(ctx context.Context, c net.Conn) { g.w.serveSSH(ctx, g.disk, c) }, nil
-	}
-	return g.fromOutside(to)
 }
 
 // serveHTTP answers on one connection.

@@ -91,7 +91,7 @@ func (w *World) collect(vbox *vboxState, now time.Time, earlier *moment) (*momen
 		} else {
 			g.ownNICs = g.findNICs()
 		}
-		g.allLinks, g.allRoutes = sync.OnceValue(g.findLinks), sync.OnceValue(g.findRoutes)
+		g.allLinks, g.allRoutes, g.allRules = sync.OnceValue(g.findLinks), sync.OnceValue(g.findRoutes), sync.OnceValue(g.findFirewall)
 		m.guests = append(m.guests, g)
 		m.byDisk[g.disk] = g
 		for _, l := range g.ownNICs {
@@ -117,7 +117,7 @@ func (m *moment) addCluster(disk string) error {
 	if err != nil || st == nil {
 		return err
 	}
-	m.clusters[disk] = &cluster{w: m.w, disk: disk, now: m.now, state: st, up: m.byDisk}
+	m.clusters[disk] = &cluster{w: m.w, disk: disk, now: m.now, state: st, up: m.byDisk, rules: newProxyRules()}
 	return nil
 }
 

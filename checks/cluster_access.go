@@ -1,0 +1,77 @@
+package checks
+
+import (
+	"fmt"
+	"time"
+)
+
+// clockLimit is how far two nodes' clocks may be apart. Certificates and leases bear more; logs that are to be compared don't.
+const clockLimit = 5 * time.Second
+
+// evalClocks compares the nodes' clocks with each other. What is known of each is a range, because asking takes time: two
+// clocks disagree if even the nearest ends of their ranges do.
+func evalClocks(f Facts) Result {
+	var j judgements
+	first := ""
+	var low, high time.Duration
+	for _, n := range f.Lab.Nodes {
+		clock := f.Nodes[n.Name].Clock
+		if !clock.Known {
+			j.unknown(n.Name, clock.why(), clock.From)
+			continue
+		}
+		c := clock.Value
+		if first == "" {
+			first, low, high = n.Name, c.Low, c.High
+			j.judge(true, fmt.Sprintf("%s is what the others are compared with", n.Name), fmt.Sprintf("%s %s", n.Name, seconds(c)), clock.From.showing(seconds(c)))
+			continue
+		}
+		apart := max(c.Low-high, low-c.High, 0)
+		j.judge(apart <= clockLimit, fmt.Sprintf("%s within %s of %s", n.Name, clockLimit, first),
+			fmt.Sprintf("%s %s: %.0f s from %s", n.Name, seconds(c), apart.Seconds(), first), clock.From.showing(seconds(c)))
+	}
+	return j.result("labctl ssh NODE -- timedatectl shows whether its clock is synchronised; restarting the machine takes the host's time")
+}
+
+// seconds says how far a clock is ahead of the host's.
+func seconds(c Clock) string {
+	return fmt.Sprintf("%+.1f s from the host's clock", (c.Low + (c.High-c.Low)/2).Seconds())
+}
+
+func evalLogs(f Facts) Result { return accessResult(f, VerbLogs) }
+func evalExec(f Facts) Result { return accessResult(f, VerbExec) }
+
+// accessResult judges logs or exec, which the API server asks of the kubelet at the node's INTERNAL-IP.
+func accessResult(f Facts, verb string) Result {
+	var j judgements
+	for _, n := range f.Lab.Nodes {
+		expected := fmt.Sprintf("%s: kubectl %s works", n.Name, verb)
+		tried := false
+		for _, a := range f.Access {
+			if a.Node != n.Name || a.Verb != verb {
+				continue
+			}
+			tried = true
+			switch {
+			case !a.Known:
+				j.unknown(n.Name, a.Why, a.From)
+			case !a.OK:
+				j.judge(false, expected, fmt.Sprintf("%s: kubectl %s fails: %s", n.Name, verb, a.Why), a.From.showing(a.Why))
+			default:
+				j.judge(true, expected, expected, a.From.showing(a.Pod))
+			}
+		}
+		if !tried {
+			j.unknown(n.Name, f.notProbed(n.Name))
+		}
+	}
+	return j.result("the API server asks the kubelet at the node's INTERNAL-IP, port 10250: labctl verify --only INTERNAL-IP, labctl logs NODE")
+}
+
+// notProbed says why nothing was asked from a node or a pod of it.
+func (f Facts) notProbed(node string) string {
+	if why := f.Nodes[node].Problem; why != "" {
+		return why
+	}
+	return "no such probe was made"
+}

@@ -1,0 +1,130 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/labctl/labctl/internal/config"
+)
+
+// The service that k3s brings for Traefik.
+const (
+	TraefikNamespace = "kube-system"
+	TraefikService   = "traefik"
+)
+
+const typeLoadBalancer = "LoadBalancer"
+
+const hintLB = "kubectl -n kube-system get svc traefik and kubectl -n kube-system get pods show what is missing: k3s installs Traefik by a job after its start, and ServiceLB runs a pod svclb-traefik-… on every node"
+
+func loadBalancerChecks() []Check {
+	return []Check{
+		{ID: "lb.external-ip", Title: "a LoadBalancer's EXTERNAL-IP is the set of the nodes' addresses", Area: AreaLB, Eval: evalLBExternalIP},
+		{ID: "lb.answers", Title: "the LoadBalancer answers the host on its ports, on every node", Area: AreaLB, Eval: evalLBAnswers},
+		{ID: "lb.node-ports", Title: "the LoadBalancer answers the host on its node ports, on every node", Area: AreaLB, Eval: evalLBNodePorts},
+	}
+}
+
+// LoadBalancer returns the service that the checks look at: Traefik's, or the first of its type in a cluster that runs without Traefik.
+func (c Cluster) LoadBalancer() (Service, bool) {
+	if s, ok := c.Service(TraefikNamespace, TraefikService); ok {
+		return s, true
+	}
+	i := slices.IndexFunc(c.Services.Value, func(s Service) bool { return s.Type == typeLoadBalancer })
+	if i < 0 {
+		return Service{}, false
+	}
+	return c.Services.Value[i], c.Services.Known
+}
+
+// loadBalancer returns that service, or records why there is nothing to judge.
+func (f Facts) loadBalancer(j *judgements) (Service, bool) {
+	services := f.Cluster.Services
+	if !services.Known {
+		j.unknown("", services.why(), services.From)
+		return Service{}, false
+	}
+	s, ok := f.Cluster.LoadBalancer()
+	if !ok {
+		j.judge(false, fmt.Sprintf("service %q in namespace %q", TraefikService, TraefikNamespace), "there is no LoadBalancer service", services.From)
+	}
+	return s, ok
+}
+
+// withoutServiceLB is the verdict where labctl keeps ServiceLB out, because IPVS mode would bind what it publishes.
+func withoutServiceLB() Result {
+	return Result{Status: NotApplicable, Actual: "ServiceLB is kept out in IPVS mode: EXTERNAL-IP stays pending"}
+}
+
+func evalLBExternalIP(f Facts) Result {
+	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
+		return withoutServiceLB()
+	}
+	var j judgements
+	s, ok := f.loadBalancer(&j)
+	if !ok {
+		return j.result(hintLB)
+	}
+	var want []netip.Addr
+	for _, n := range f.Lab.Nodes {
+		want = append(want, n.Address)
+	}
+	got := ipv4(s.External)
+	slices.SortFunc(want, netip.Addr.Compare)
+	slices.SortFunc(got, netip.Addr.Compare)
+	line := fmt.Sprintf("%s/%s %s EXTERNAL-IP %s", s.Namespace, s.Name, s.Type, addresses(got))
+	j.judge(s.Type == typeLoadBalancer && slices.Equal(got, want), fmt.Sprintf("%s/%s %s EXTERNAL-IP %s", s.Namespace, s.Name, typeLoadBalancer, addresses(want)), line,
+		f.Cluster.Services.From.showing(line))
+	return j.result(hintLB)
+}
+
+func evalLBAnswers(f Facts) Result {
+	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
+		return withoutServiceLB()
+	}
+	return lbResult(f, func(p ServicePort) int { return p.Port })
+}
+
+func evalLBNodePorts(f Facts) Result {
+	return lbResult(f, func(p ServicePort) int { return p.NodePort })
+}
+
+// lbResult judges that every node answers on each port. Without an Ingress Traefik says 404, which is an answer as good as any.
+func lbResult(f Facts, port func(ServicePort) int) Result {
+	var j judgements
+	s, ok := f.loadBalancer(&j)
+	if !ok {
+		return j.result(hintLB)
+	}
+	for _, p := range s.Ports {
+		if p.Protocol == "UDP" {
+			continue
+		}
+		if port(p) == 0 {
+			j.judge(false, fmt.Sprintf("port %d has a node port", p.Port), s.String(), f.Cluster.Services.From.showing(s.String()))
+			continue
+		}
+		for _, n := range f.Lab.Nodes {
+			target := netip.AddrPortFrom(n.Address, uint16(port(p)))
+			expected := fmt.Sprintf("%s answers", target)
+			probes := f.probes(Host, target, nil)
+			if len(probes) == 0 {
+				j.unknown(n.Name, fmt.Sprintf("port %d was not probed", port(p)))
+			}
+			for _, p := range probes {
+				switch {
+				case p.Outcome == Inconclusive:
+					j.unknown(n.Name, p.Why, p.from())
+				case p.Outcome == Answered && p.Status < 500:
+					j.judge(true, expected, expected, p.from())
+				case p.Outcome == Answered:
+					j.judge(false, expected, fmt.Sprintf("%s answers with status %d", target, p.Status), p.from())
+				default:
+					j.judge(false, expected, fmt.Sprintf("%s %s", target, p.Outcome), p.from())
+				}
+			}
+		}
+	}
+	return j.result(hintLB)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/checks/collect"
+)
+
+func (a *app) newCollectCmd() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "collect -o BUNDLE.tar.gz",
+		Short: "keep the evidence for verify in a file, to judge it elsewhere",
+		Long: `collect asks the lab what verify asks and writes every command with its output to a file: a gzipped tar with manifest.json and one
+file for each output, tokens cut out. "labctl verify --evidence BUNDLE.tar.gz" judges it, on any computer and without the lab.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCollect(cmd.Context(), file) },
+	}
+	// This -o hides the global one: what collect gives is a file, not a text.
+	cmd.Flags().StringVarP(&file, "output", "o", "", "the file to write (required)")
+	return cmd
+}
+
+func (a *app) runCollect(ctx context.Context, file string) error {
+	if file == "" {
+		return usage(errors.New("collect needs a file to write: labctl collect -o evidence.tar.gz"))
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	evidence, err := s.collect(ctx)
+	if err != nil {
+		return err
+	}
+	version, _ := build()
+	if err := writeFile(file, func(w io.Writer) error { return collect.Write(w, evidence, version) }); err != nil {
+		return err
+	}
+	a.ui.Print(fmt.Sprintf("%s  %d commands of lab %q%s\nnext  labctl verify --evidence %s\n", file, len(evidence.Items), s.lab.Name, a.mode(), file))
+	return nil
+}
+
+// writeFile writes to a temporary name beside the file and renames it, so that a half-written one is never taken for whole.
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name()) // what matters is why the writing failed
+	}
+	return err
+}

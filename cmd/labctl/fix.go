@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/fault"
+	"github.com/labctl/labctl/k3s"
+)
+
+func (a *app) newFixCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "fix [FAULT]",
+		Short: "undo what break has broken, and say what it was",
+		Long: `fix undoes the faults that break has injected, or the one that is named, and waits until the cluster is back. It may be
+repeated at any time, also after break or fix itself was interrupted or killed.`,
+		Args:              cobra.MaximumNArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runFix(cmd.Context(), args) },
+		ValidArgsFunction: completeFaults,
+	}
+}
+
+func (a *app) runFix(ctx context.Context, ids []string) (err error) {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := fault.Get(id); err != nil {
+			return usage(err)
+		}
+	}
+	s, err := a.openStored()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	unlock, err := s.lock("fix")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	b := s.bench()
+	const id = "fix"
+	s.ui.Start(id, "faults")
+	undone, err := b.Fix(ctx, ids...)
+	if err == nil && len(undone) > 0 {
+		err = s.recovered(ctx, b.Step)
+	}
+	if err != nil {
+		s.ui.Fail(id, "undoing them failed")
+		return hinted(exitUnable, err, "labctl"+s.simulateFlag()+" fix again, once the cause is gone; labctl"+s.simulateFlag()+" up mends most of what is left")
+	}
+	s.ui.Done(id, "undone")
+	s.ui.Print(fixed(undone) + fmt.Sprintf("next        labctl%s verify\n", s.simulateFlag()))
+	return nil
+}
+
+// fixed tells what was undone.
+func fixed(ids []string) string {
+	if len(ids) == 0 {
+		return "nothing to fix: no such fault is in the lab\n"
+	}
+	var t strings.Builder
+	for _, id := range ids {
+		f, err := fault.Get(id)
+		if err != nil { // of another version of labctl
+			fmt.Fprintf(&t, "fixed       %s\n", id)
+			continue
+		}
+		fmt.Fprintf(&t, "fixed       %s: %s\n            %s\n", f.ID, f.Title, f.Explanation)
+	}
+	return t.String()
+}
+
+// recovered waits until the nodes are Ready and the demo is as up made it: pods that a fault has driven away are spread again.
+func (s *session) recovered(ctx context.Context, step func(string)) error {
+	ctx, cancel := context.WithTimeout(ctx, timeoutsFor(0).Demo)
+	defer cancel()
+	server, _, err := s.connect(ctx, s.lab.Server())
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	for _, n := range s.lab.Nodes {
+		if err := k3s.WaitReady(ctx, server, n.Name, step); err != nil {
+			return err
+		}
+	}
+	for _, m := range k3s.Manifests(s.lab) {
+		if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+			return err
+		}
+		if err := k3s.Spread(ctx, server, m, len(s.lab.Nodes), step); err != nil {
+			return err
+		}
+		if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}

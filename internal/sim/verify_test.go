@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/checks/collect"
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/k3s"
+)
+
+// Every check of the catalogue is answered from the model: healthy in both modes, and after a change of its state what must fail fails.
+
+// nodeRunner runs commands over one connection, as labctl does.
+type nodeRunner struct{ client *ssh.Client }
+
+type exitError struct {
+	status int
+	text   string
+}
+
+func (e exitError) Error() string   { return e.text }
+func (e exitError) ExitStatus() int { return e.status }
+
+func (r nodeRunner) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+	s, err := r.client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var out, errs bytes.Buffer
+	s.Stdin, s.Stdout, s.Stderr = stdin, &out, &errs
+	stop := context.AfterFunc(ctx, func() { _ = r.client.Close() })
+	defer stop()
+	err = s.Run(command)
+	if exit, ok := err.(*ssh.ExitError); ok {
+		err = exitError{exit.ExitStatus(), errs.String()}
+	}
+	return out.Bytes(), err
+}
+
+// configured is the lab as labctl.yaml would have it.
+func configured(nodes int, mode config.ProxyMode) *config.Lab {
+	c := config.Default()
+	c.K3s.KubeProxyMode = mode
+	c.Nodes = nil
+	for n := range nodes {
+		role := config.RoleAgent
+		if n == 0 {
+			role = config.RoleServer
+		}
+		c.Nodes = append(c.Nodes, config.Node{Name: nodeName(n), Role: role, Address: netip.MustParseAddr(nodeAddress(n))})
+	}
+	return c
+}
+
+func manifests(c *config.Lab) []byte {
+	var all [][]byte
+	for _, m := range k3s.Manifests(c) {
+		all = append(all, m.YAML)
+	}
+	return bytes.Join(all, []byte("---\n"))
+}
+
+// settled makes the cluster that a lab's file describes, with the demo running.
+func (l *lab) settled(c *config.Lab) {
+	l.t.Helper()
+	l.cluster(len(c.Nodes), func(n int) string {
+		s := correct(n)
+		if c.K3s.KubeProxyMode == config.ProxyIPVS {
+			l.run(n, "sudo modprobe -a ip_vs ip_vs_rr")
+			s += "kube-proxy-arg: [proxy-mode=ipvs]\n"
+			if n == 0 {
+				s += "disable: [servicelb]\n"
+			}
+		}
+		return s
+	})
+	l.run(0, "sudo kubectl apply -f -", string(manifests(c)))
+	l.run(0, "sudo kubectl rollout status deployment/web -n demo && sudo kubectl rollout status deployment/hello && sudo kubectl rollout status ds/labctl-probe -n labctl"+
+		" && sudo kubectl rollout status deployment/traefik -n kube-system && sudo kubectl rollout status deployment/coredns -n kube-system")
+}
+
+type machineNICs struct{ w *World }
+
+func (m machineNICs) NICs(_ context.Context, node string) ([]checks.NIC, error) {
+	vbox, err := m.w.virtualBox()
+	if err != nil {
+		return nil, err
+	}
+	var all []checks.NIC
+	for _, machine := range vbox.Machines {
+		for i, n := range machine.NICs {
+			if mac, ok := checks.ParseMAC(n.MAC); ok && machine.Name == "lab-"+node {
+				all = append(all, checks.NIC{Slot: i + 1, Kind: n.Kind, Network: n.Network, MAC: mac, Cable: n.Cable})
+			}
+		}
+	}
+	return all, nil
+}
+
+// evidence asks everything that labctl verify asks.
+func (l *lab) evidence(c *config.Lab) *collect.Evidence {
+	l.t.Helper()
+	e, err := collect.Collect(l.t.Context(), collect.Options{
+		Lab: c, Simulated: true, Manifests: manifests(c), HostRoutes: l.world.HostRoutes, Machines: machineNICs{l.world},
+		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {
+			n := slices.IndexFunc(c.Nodes, func(n config.Node) bool { return n.Name == node })
+			client, err := l.dial(n, nodeAddress(n)+":22")
+			if err != nil {
+				return nil, nil, err
+			}
+			return nodeRunner{client}, client, nil
+		},
+		HTTP: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DialContext: l.world.DialContext, DisableKeepAlives: true,
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return e
+}
+
+// verdicts are the checks that fail and those that are unknown.
+func (l *lab) verdicts(c *config.Lab) (failed, unknown []string, report checks.Report) {
+	l.t.Helper()
+	report = checks.Evaluate(collect.Parse(l.evidence(c)), checks.Catalogue())
+	for _, v := range report.Verdicts {
+		switch v.Status {
+		case checks.Fail:
+			failed = append(failed, v.ID)
+		case checks.Unknown:
+			unknown = append(unknown, v.ID)
+		}
+	}
+	return failed, unknown, report
+}
+
+func (l *lab) expect(c *config.Lab, what string, fails ...string) {
+	l.t.Helper()
+	var failed, unknown []string
+	var r checks.Report
+	l.eventually(func() error {
+		failed, unknown, r = l.verdicts(c)
+		if len(fails) == 0 && len(failed)+len(unknown) > 0 {
+			return fmt.Errorf("%s: %s: %v fail, %v unknown:\n%s", c.K3s.KubeProxyMode, what, failed, unknown, explained(r))
+		}
+		return nil
+	})
+	for _, id := range fails {
+		if !slices.Contains(failed, id) {
+			l.t.Errorf("%s: %s: %s does not fail; %v do, %v are unknown", c.K3s.KubeProxyMode, what, id, failed, unknown)
+		}
+	}
+	l.t.Logf("%s: %s: %v fail, %v unknown", c.K3s.KubeProxyMode, what, failed, unknown)
+}
+
+func explained(r checks.Report) string {
+	var b strings.Builder
+	for _, v := range r.Verdicts {
+		if v.Status != checks.Pass && v.Status != checks.NotApplicable {
+			fmt.Fprintf(&b, "%s: want %s\n  got %s\n", v.ID, v.Expected, v.Actual)
+		}
+	}
+	return b.String()
+}
+
+func TestCatalogueIsAnswered(t *testing.T) {
+	for _, mode := range []config.ProxyMode{config.ProxyIPTables, config.ProxyIPVS} {
+		t.Run(string(mode), func(t *testing.T) {
+			l := newLab(t)
+			c := configured(3, mode)
+			l.settled(c)
+			l.expect(c, "healthy")
+			_, _, r := l.verdicts(c)
+			if diff := cmp.Diff(len(checks.Catalogue()), len(r.Verdicts)); diff != "" {
+				t.Errorf("verdicts: %s", diff)
+			}
+		})
+	}
+}
+
+// TestStates changes one thing at a time, sees what fails, changes it back, and sees that all is well again.
+func TestStates(t *testing.T) {
+	restart := "sudo systemctl restart k3s-agent"
+	tables := map[config.ProxyMode][]struct {
+		name      string
+		node      int
+		do, undo  string
+		fails     []string
+		notFailed []string
+	}{
+		config.ProxyIPTables: {
+			{name: "KUBE-SERVICES is empty", node: 1, do: "sudo iptables -t nat -F KUBE-SERVICES", undo: restart, fails: []string{"proxy.chains", "svc.from-nodes", "svc.from-pods", "nodeport.answers", "dns.resolves"}},
+			{name: "no jump from OUTPUT", node: 1, do: `sudo iptables -t nat -D OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES`, undo: restart,
+				fails: []string{"proxy.hooks", "svc.from-nodes"}, notFailed: []string{"svc.from-pods", "nodeport.answers"}},
+			{name: "VXLAN is dropped", node: 2, do: "sudo iptables -I INPUT -p udp --dport 8472 -j DROP", undo: "sudo iptables -D INPUT -p udp --dport 8472 -j DROP",
+				fails: []string{"pod.reach", "svc.from-pods"}, notFailed: []string{"pod.vtep-mac", "cluster.exec"}},
+			{name: "the node port is dropped", node: 1, do: "sudo iptables -t raw -I PREROUTING -p tcp --dport 31885 -j DROP", undo: "sudo iptables -t raw -F PREROUTING", fails: []string{"nodeport.answers"}, notFailed: []string{"pod.reach"}},
+			{name: "uneven shares", node: 0, do: `CHAIN=$(sudo iptables -t nat -S KUBE-SERVICES | grep demo/web-svc | sed 's/.*-j //'); TO=$(sudo iptables -t nat -S $CHAIN | grep statistic | head -n 1 | sed 's/.*-j //'); ` +
+				`sudo iptables -t nat -D $CHAIN 2; sudo iptables -t nat -I $CHAIN 2 -m statistic --mode random --probability 0.9 -j $TO`,
+				undo: "sudo systemctl restart k3s", fails: []string{"proxy.shares"}},
+			{name: "ClusterIPs routed from the host", fails: []string{"svc.isolated"}},
+			{name: "LoadBalancer pods gone", node: 0, do: "sudo kubectl scale deployment traefik -n kube-system --replicas=0", undo: "sudo kubectl scale deployment traefik -n kube-system --replicas=1",
+				fails: []string{"lb.answers", "lb.node-ports"}},
+			{name: "no DNS", node: 0, do: "sudo kubectl scale deployment coredns -n kube-system --replicas=0", undo: "sudo kubectl scale deployment coredns -n kube-system --replicas=1",
+				fails: []string{"dns.resolves", "svc.by-name"}, notFailed: []string{"dns.kube-dns"}},
+			{name: "externalTrafficPolicy Local", node: 0, do: `sudo kubectl patch svc hello-svc -p '{"spec":{"externalTrafficPolicy":"Local"}}'`, undo: `sudo kubectl patch svc hello-svc -p '{"spec":{"externalTrafficPolicy":"Cluster"}}'`,
+				fails: []string{"nodeport.policy", "nodeport.remote"}},
+			{name: "another selector", node: 0, do: `sudo kubectl patch svc web-svc -n demo -p '{"spec":{"selector":{"app":"nobody"}}}'`, undo: `sudo kubectl patch svc web-svc -n demo -p '{"spec":{"selector":{"app":"web"}}}'`,
+				fails: []string{"svc.from-nodes", "demo.unchanged"}},
+			{name: "the clock is wrong", node: 2, do: "sudo date -s '+1 hour'", undo: "sudo systemctl restart systemd-timesyncd", fails: []string{"cluster.clocks"}, notFailed: []string{"cluster.ready"}},
+			{name: "flannel's MTU", node: 1, do: "sudo ip link set dev flannel.1 mtu 1500", undo: "sudo ip link set dev flannel.1 mtu 1450", fails: []string{"pod.mtu"}, notFailed: []string{"pod.reach"}},
+			{name: "flannel's MAC", node: 1, do: "sudo ip link set dev flannel.1 address 02:00:00:00:00:01", undo: restart, fails: []string{"pod.vtep-mac", "pod.reach"}},
+			{name: "an address is gone", node: 1, do: "sudo ip addr del 10.0.2.15/24 dev enp0s3", undo: "sudo netplan apply", fails: []string{"net.nat-address", "net.default-route"}},
+			{name: "a route is gone", node: 1, do: "sudo ip route del 10.42.0.0/24", undo: restart, fails: []string{"pod.routes", "pod.reach"}},
+			{name: "the cable is out", node: 2, fails: []string{"net.nics", "cluster.ready"}},
+		},
+		config.ProxyIPVS: {
+			{name: "no virtual servers", node: 1, do: "sudo ipvsadm -C", undo: restart, fails: []string{"proxy.virtual-servers", "svc.from-nodes", "svc.from-pods", "nodeport.answers"}},
+			{name: "an address of another node on kube-ipvs0", node: 1, do: "sudo ip addr add 192.168.56.12/32 dev kube-ipvs0", undo: restart, fails: []string{"proxy.ipvs-node-addresses", "pod.reach"}},
+			{name: "VXLAN is dropped", node: 2, do: "sudo iptables -I INPUT -p udp --dport 8472 -j DROP", undo: "sudo iptables -D INPUT -p udp --dport 8472 -j DROP", fails: []string{"pod.reach"}},
+			{name: "no endpoints", node: 0, do: "sudo kubectl scale deployment web -n demo --replicas=0", undo: "sudo kubectl scale deployment web -n demo --replicas=2", fails: []string{"demo.web", "svc.from-nodes"}},
+		},
+	}
+	network, gateway := netip.MustParsePrefix("10.43.0.0/16"), netip.MustParseAddr("192.168.56.10")
+	for mode, rows := range tables {
+		l := newLab(t)
+		c := configured(3, mode)
+		l.settled(c)
+		l.expect(c, "healthy")
+		for _, row := range rows {
+			t.Run(string(mode)+"/"+row.name, func(t *testing.T) {
+				l.t = t
+				change := func(command string, on bool) {
+					var err error
+					switch {
+					case command != "":
+						l.run(row.node, command)
+					case row.name == "the cable is out":
+						l.vbox(func(s *vboxState) { s.Machines[row.node].NICs[1].Cable = !on })
+					case on:
+						err = l.world.AddHostRoute(network, gateway)
+					default:
+						err = l.world.RemoveHostRoute(network, gateway)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				change(row.do, true)
+				l.eventually(func() error {
+					failed, unknown, r := l.verdicts(c)
+					for _, id := range row.fails {
+						if !slices.Contains(failed, id) {
+							return fmt.Errorf("%s does not fail; %v do, %v are unknown\n%s", id, failed, unknown, explained(r))
+						}
+					}
+					for _, id := range row.notFailed {
+						if slices.Contains(failed, id) {
+							return fmt.Errorf("%s fails\n%s", id, explained(r))
+						}
+					}
+					t.Logf("%v fail, %v are unknown", failed, unknown)
+					return nil
+				})
+				change(row.undo, false)
+				l.expect(c, "after "+row.name)
+			})
+		}
+	}
+}
