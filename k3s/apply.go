@@ -26,17 +26,21 @@ func DeleteManifest(ctx context.Context, server Runner, m Manifest, step func(st
 	})
 }
 
-// Present tells whether every object of the manifest is in the cluster. An API that doesn't answer is an error.
-func Present(ctx context.Context, server Runner, m Manifest) (bool, error) {
-	out, err := server.Run(ctx, kubectl+"get --ignore-not-found -o name -f -", bytes.NewReader(m.YAML))
+// Current tells whether applying the manifest would change nothing: every object is in the cluster, as it was applied. An API
+// that doesn't answer is an error.
+func Current(ctx context.Context, server Runner, m Manifest) (bool, error) {
+	out, err := server.Run(ctx, kubectl+"apply --dry-run=server -f -", bytes.NewReader(m.YAML))
 	if err != nil {
-		return false, fmt.Errorf("looking for %q: %w", m.Name, err)
+		if strings.Contains(err.Error(), "NotFound") { // the namespace of an object is gone
+			return false, nil
+		}
+		return false, fmt.Errorf("comparing %q with the cluster: %w", m.Name, err)
 	}
 	objects, err := documents(m)
 	if err != nil {
 		return false, err
 	}
-	return len(strings.Fields(string(out))) >= len(objects), nil
+	return strings.Count(string(out), " unchanged") == len(objects), nil
 }
 
 // WaitDemo waits until every Deployment and DaemonSet of the manifest is rolled out and available. Until then the cause is what

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ type app struct {
 	env            func(string) string
 	now            func() time.Time
 	ui             *ui.Printer
+	uiLock         sync.Mutex // a signal may come while the flags are read
 
 	labFile    string // --lab
 	simulate   bool   // --simulate
@@ -82,6 +84,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 // interrupted tells that the first Ctrl-C was heard.
 func (a *app) interrupted() {
+	a.uiLock.Lock()
+	defer a.uiLock.Unlock()
 	a.ui.Info("stopping after the step under way; press Ctrl-C again to quit at once")
 }
 
@@ -104,6 +108,8 @@ network card) and proves what is true of its network.
 				return fmt.Errorf("--color %q: use auto, always or never", a.color)
 			}
 			a.begun = true
+			a.uiLock.Lock()
+			defer a.uiLock.Unlock()
 			a.ui = a.printer(a.color)
 			return nil
 		},

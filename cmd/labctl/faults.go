@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (h hostRoutes) SetRoute(ctx context.Context, r fault.Route) error {
 		}
 		return w.RemoveHostRoute(r.To, r.Via)
 	}
-	if h.session.goos() != "linux" {
+	if runtime.GOOS != "linux" {
 		return fmt.Errorf("labctl changes routes on Linux only; do here what there is `%s`", r.Command())
 	}
 	have, err := exec.CommandContext(ctx, "ip", "route", "show", r.To.String(), "via", r.Via.String()).Output()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/vbox"
 )
@@ -15,6 +16,8 @@ func hintFor(err error) string {
 		return e.hint
 	case errors.Is(err, ssh.ErrHostKey):
 		return "the machine was replaced behind labctl's back, or another one answers on its address: see labctl status"
+	case errors.Is(err, labdir.ErrDamaged):
+		return "put the file back, or remove what is left of the lab: labctl destroy"
 	case errors.Is(err, vbox.ErrAccessDenied):
 		return "labctl doctor"
 	}

@@ -67,8 +67,11 @@ func (a *app) userKubeconfig() (string, error) {
 
 // mergeKubeconfig adds the lab to a kubeconfig. A link stays a link, and the file is whole at every moment.
 func mergeKubeconfig(path string, ours []byte) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
+	target, err := filepath.EvalSymlinks(path)
+	if err == nil {
 		path = target
+	} else if _, lerr := os.Lstat(path); lerr == nil {
+		return fmt.Errorf("it is a link that leads nowhere: %w", err)
 	}
 	existing, err := os.ReadFile(path)
 	if err != nil && !missing(err) {

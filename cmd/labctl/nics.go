@@ -20,6 +20,9 @@ func (n nics) NICs(ctx context.Context, node string) ([]checks.NIC, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.session.ours(ctx, n.hypervisor, m); err != nil {
+		return nil, err
+	}
 	var all []checks.NIC
 	for _, nic := range m.NICs {
 		mac, ok := checks.ParseMAC(nic.MAC)

@@ -120,20 +120,16 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 
 // eachMachine calls do side by side for every machine of the lab that exists and is ours. It returns all errors.
 func (s *session) eachMachine(ctx context.Context, hypervisor *vbox.Client, do func(config.Node, vbox.Machine) error) error {
-	owner, err := s.folder.Owner()
-	if err != nil {
-		return err
-	}
 	errs := make([]error, len(s.lab.Nodes))
 	var wg sync.WaitGroup
 	for i, n := range s.lab.Nodes {
-		wg.Go(func() { errs[i] = s.oneMachine(ctx, hypervisor, n, owner, do) })
+		wg.Go(func() { errs[i] = s.oneMachine(ctx, hypervisor, n, do) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n config.Node, owner string, do func(config.Node, vbox.Machine) error) error {
+func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n config.Node, do func(config.Node, vbox.Machine) error) error {
 	name := s.vmName(n.Name)
 	m, err := hypervisor.Machine(ctx, name)
 	if errors.Is(err, vbox.ErrNotFound) {
@@ -142,15 +138,27 @@ func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n con
 	if err != nil {
 		return err
 	}
+	if err := s.ours(ctx, hypervisor, m); err != nil {
+		return err
+	}
+	if err := do(n, m); err != nil {
+		return fmt.Errorf("%s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// ours refuses a machine that doesn't bear this lab's mark.
+func (s *session) ours(ctx context.Context, hypervisor *vbox.Client, m vbox.Machine) error {
+	owner, err := s.folder.Owner()
+	if err != nil {
+		return err
+	}
 	mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
 	if err != nil {
 		return err
 	}
 	if mark != owner {
-		return fmt.Errorf("machine %q was not made by this lab: it is left alone", name)
-	}
-	if err := do(n, m); err != nil {
-		return fmt.Errorf("%s: %w", n.Name, err)
+		return fmt.Errorf("machine %q was not made by this lab: it is left alone", m.Name)
 	}
 	return nil
 }

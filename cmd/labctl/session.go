@@ -206,7 +206,7 @@ func (a *app) findVBoxManage() (string, error) {
 
 // connect logs in to a node on its host-only address, or by its NAT rule if that address doesn't answer; via says which.
 func (s *session) connect(ctx context.Context, n config.Node) (c *ssh.Client, via string, err error) {
-	settings := s.folder.SSH(n.Address.String(), s.lab.Image.User, s.dial)
+	settings := s.folder.SSH(n.Name, s.lab.Image.User, s.dial)
 	c, err = ssh.Dial(ctx, net.JoinHostPort(n.Address.String(), "22"), settings)
 	if err == nil {
 		return c, n.Address.String(), nil

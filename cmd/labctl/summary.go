@@ -62,7 +62,7 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 		return b.printJSON(sum)
 	}
 	var t strings.Builder
-	fmt.Fprintf(&t, "%s%s: %s (%s)\n", reached(b.lab.Name, stage), b.mode(), count(len(changes)), took.Round(10*time.Millisecond))
+	fmt.Fprintf(&t, "%s%s: %s (%s)\n", reached(b.lab.Name, stage), b.mode(), counted(len(changes)), took.Round(10*time.Millisecond))
 	if stage != provision.StageImage {
 		for _, n := range sum.Nodes {
 			fmt.Fprintf(&t, "  %-8s %-8s %s\n", n.Name, n.Role, n.Address)
@@ -96,8 +96,8 @@ func reached(lab string, stage provision.Stage) string {
 	return fmt.Sprintf("lab %q is up", lab)
 }
 
-// count says how many changes there are.
-func count(changes int) string {
+// counted says how many changes there are.
+func counted(changes int) string {
 	switch changes {
 	case 0:
 		return "nothing to change"

@@ -44,6 +44,9 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return usage(err)
 	}
+	if o.timeout < 0 {
+		return usage(fmt.Errorf("--timeout %s: must not be negative", o.timeout))
+	}
 	s, err := a.open()
 	if err != nil {
 		return err
@@ -74,6 +77,11 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	if err := b.confirm(ctx, losses(changes), o.yes, "up has to delete or replace"); err != nil {
 		return err
 	}
+	doomed := map[string]bool{}
+	for _, c := range losses(changes) {
+		doomed[c.Name] = true
+	}
+	b.provider.Doom(doomed)
 	if err := s.folder.Store(s.lab); err != nil {
 		return fmt.Errorf("storing the lab's configuration: %w", err)
 	}
@@ -127,12 +135,13 @@ func (s *session) confirm(ctx context.Context, lost []engine.Change, yes bool, w
 // settled waits until what the changes have shaken, a rebooted machine above all, is back at work. It is asked without changes
 // too: the run before may have been interrupted right here.
 func (b *builder) settled(ctx context.Context, stage provision.Stage) error {
-	if stage != provision.StageCluster && stage != provision.StageDemo {
+	if stage == provision.StageImage {
 		return nil
 	}
 	const id = "settle"
-	b.ui.Start(id, "cluster")
-	err := b.provider.Settled(ctx, stage == provision.StageDemo, func(text string) { b.ui.Step(id, text) })
+	b.ui.Start(id, string(stage))
+	demo := stage == provision.StageDemo
+	err := b.provider.Settled(ctx, demo || stage == provision.StageCluster, demo, func(text string) { b.ui.Step(id, text) })
 	if err != nil {
 		b.ui.Fail(id, "it did not settle")
 		return err

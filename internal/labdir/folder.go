@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,10 @@ import (
 
 // OwnerKey is the extradata key of a machine's owner mark.
 const OwnerKey = "labctl/lab"
+
+// ErrDamaged says that a lab that has machines has lost a secret of its own. Inventing a new one would orphan what was made with
+// the old one.
+var ErrDamaged = errors.New("the lab's folder is damaged")
 
 // ErrNoLab says that a lab's folder doesn't exist, or that no up has got far enough to store its configuration.
 var ErrNoLab = errors.New("no such lab")
@@ -37,12 +42,15 @@ func At(root, name string) *Folder {
 }
 
 // Make creates the folder and whatever of its secrets doesn't exist yet: the lab's own and each node's host key. What exists
-// is never replaced.
+// is never replaced, and in a lab that an up has worked on nothing that is missing is invented: ErrDamaged.
 func (f *Folder) Make(l *config.Lab) error {
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
 		return err
 	}
 	if err := os.Chmod(f.Path, 0o700); err != nil {
+		return err
+	}
+	if err := f.whole(); err != nil {
 		return err
 	}
 	for name, size := range map[string]int{"id": 8, "token": 32, "passphrase": 32} {
@@ -54,6 +62,19 @@ func (f *Folder) Make(l *config.Lab) error {
 		return err
 	}
 	return f.makeHostKeys(l)
+}
+
+// whole refuses a lab that an up has worked on and that has lost one of its secrets since.
+func (f *Folder) whole() error {
+	if _, err := os.Stat(f.path("lab.yaml")); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, name := range []string{"id", "token", "passphrase", "id_ed25519"} {
+		if _, err := os.Stat(f.path(name)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("lab %q: %w: %q is missing, and its machines were made with it", f.Name, ErrDamaged, f.path(name))
+		}
+	}
+	return nil
 }
 
 func (f *Folder) path(elem ...string) string {
@@ -126,8 +147,16 @@ func (f *Folder) read(name string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
+var idForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
 // ID returns the lab's random id.
-func (f *Folder) ID() (string, error) { return f.read("id") }
+func (f *Folder) ID() (string, error) {
+	id, err := f.read("id")
+	if err == nil && !idForm.MatchString(id) {
+		return "", fmt.Errorf("lab %q: %w: %q holds no id", f.Name, ErrNoLab, f.path("id"))
+	}
+	return id, err
+}
 
 // Token returns k3s's cluster token, a secret.
 func (f *Folder) Token() (string, error) { return f.read("token") }
@@ -141,7 +170,10 @@ func (f *Folder) PublicKey() (string, error) { return f.read("id_ed25519.pub") }
 // Owner returns the value of the owner mark: the lab's name and its id.
 func (f *Folder) Owner() (string, error) {
 	id, err := f.ID()
-	return f.Name + " " + id, err
+	if err != nil {
+		return "", err
+	}
+	return f.Name + " " + id, nil
 }
 
 // Kubeconfig returns the path of the lab's kubeconfig.

@@ -90,7 +90,7 @@ func TestKnownHostsHoldsEveryNode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := n.Address.String() + " " + public + "\n"; !strings.Contains(known, want) {
+		if want := n.Name + " " + public + "\n"; !strings.Contains(known, want) {
 			t.Errorf("no %q in\n%s", want, known)
 		}
 	}

@@ -85,21 +85,29 @@ func (m *Machine) Console() (string, error) {
 	return escapes.ReplaceAllString(string(b), ""), err
 }
 
-// makeHostKeys makes the host keys of all nodes and writes known_hosts, each under its host-only address.
+// makeHostKeys makes the host keys of all nodes and writes known_hosts: every key that was ever made, under its node's name, so
+// that neither another address nor a node that is about to be removed makes a machine unknown.
 func (f *Folder) makeHostKeys(l *config.Lab) error {
 	if err := os.MkdirAll(f.path("hostkeys"), 0o700); err != nil {
 		return err
 	}
-	var lines []string
 	for _, n := range l.Nodes {
 		if err := f.makeKey(f.path("hostkeys", n.Name)); err != nil {
 			return err
 		}
-		_, public, err := f.HostKey(n.Name)
+	}
+	keys, err := filepath.Glob(f.path("hostkeys", "*.pub"))
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, key := range keys {
+		name := strings.TrimSuffix(filepath.Base(key), ".pub")
+		_, public, err := f.HostKey(name)
 		if err != nil {
 			return err
 		}
-		lines = append(lines, n.Address.String()+" "+public+"\n")
+		lines = append(lines, name+" "+public+"\n")
 	}
 	return WriteFile(f.path("known_hosts"), []byte(strings.Join(lines, "")), 0o600)
 }
@@ -120,9 +128,9 @@ func (f *Folder) HostKey(node string) (private []byte, public string, err error)
 	return private, fields[0] + " " + fields[1], nil
 }
 
-// SSH says how to log in to the node with that host-only address, whichever way it is dialled.
-func (f *Folder) SSH(address, user string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) ssh.Config {
-	return ssh.Config{User: user, KeyFile: f.path("id_ed25519"), KnownHosts: f.path("known_hosts"), Alias: address, Dial: dial}
+// SSH says how to log in to a node, whichever way it is dialled.
+func (f *Folder) SSH(node, user string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) ssh.Config {
+	return ssh.Config{User: user, KeyFile: f.path("id_ed25519"), KnownHosts: f.path("known_hosts"), Alias: node, Dial: dial}
 }
 
 // Remove deletes the machine's files; its disk must be gone from VirtualBox before.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/k3s"
 )
 
@@ -153,7 +154,7 @@ func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step fun
 		return err
 	}
 	n, ok := p.o.Lab.Node(name)
-	if !ok {
+	if !ok || p.doomed[name] {
 		return nil // its machine goes too
 	}
 	return wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("wiping k3s on %q", name), func(ctx context.Context) error {
@@ -201,8 +202,11 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 		return in, nil
 	}
 	r, err := p.conns.reach(ctx, n)
+	if errors.Is(err, ssh.ErrHostKey) {
+		return nil, err
+	}
 	if err != nil {
-		return in, ctx.Err()
+		return in, ctx.Err() // Settled says so, once the machines have had their chance
 	}
 	secret, err := token(ctx)
 	if err != nil {

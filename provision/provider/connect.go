@@ -115,7 +115,7 @@ func (c *connections) wait(ctx context.Context, n config.Node, step func(string)
 }
 
 func (c *connections) config(n config.Node) ssh.Config {
-	return c.o.Folder.SSH(n.Address.String(), c.o.Lab.Image.User, c.o.Dial)
+	return c.o.Folder.SSH(n.Name, c.o.Lab.Image.User, c.o.Dial)
 }
 
 // forget closes a node's connection: its machine stops, or the connection is broken. Who uses it gets an error.

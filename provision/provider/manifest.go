@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/labctl/labctl/k3s"
 )
@@ -23,13 +24,7 @@ func (p *Provider) manifest() kind {
 				if err := k3s.Apply(ctx, server, m, step); err != nil {
 					return err
 				}
-				if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
-					return err
-				}
-				if err := k3s.Spread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
-					return err
-				}
-				return k3s.WaitDemo(ctx, server, m, step)
+				return p.available(ctx, server, m, step)
 			})
 			return m.Name, m.Name, err
 		},
@@ -38,14 +33,16 @@ func (p *Provider) manifest() kind {
 			if err != nil {
 				return in, ctx.Err() // off: what it runs comes back with it
 			}
-			present, err := k3s.Present(ctx, server, k3s.Manifest{Name: in.text("name"), YAML: []byte(in.text("yaml"))})
+			current, err := k3s.Current(ctx, server, k3s.Manifest{Name: in.text("name"), YAML: []byte(in.text("yaml"))})
 			if err != nil {
 				return in, ctx.Err() // the API is not up to an answer: that says nothing of what it runs
 			}
-			if !present {
-				return nil, nil
+			if current {
+				return in, nil
 			}
-			return in, nil
+			now := maps.Clone(in)
+			now[driftKey] = "differs from what was applied"
+			return now, nil
 		},
 		remove: func(ctx context.Context, _ string, in props, step func(string)) error {
 			if p.o.Destroying {

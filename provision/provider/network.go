@@ -210,8 +210,12 @@ func (p *Provider) removeNetwork(ctx context.Context, id string, _ props, step f
 	if err != nil {
 		return err
 	}
+	return p.leaveNetwork(ctx, id, owner, step)
+}
+
+func (p *Provider) leaveNetwork(ctx context.Context, id, owner string, step func(string)) error {
 	users, made, err := p.networkUsers(ctx, id)
-	if err != nil || !made {
+	if err != nil || !made || !slices.Contains(users, owner) {
 		return err
 	}
 	users = slices.DeleteFunc(users, func(u string) bool { return u == owner })
@@ -229,4 +233,19 @@ func (p *Provider) removeNetwork(ctx context.Context, id string, _ props, step f
 func netmask(p netip.Prefix) string {
 	m := ^uint32(0) << (32 - p.Bits())
 	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
+}
+
+// RemoveNetworks takes this lab out of the users of every adapter that labctl made, and removes those that nobody else uses:
+// what is left when the state is lost. owner is the lab's mark.
+func (p *Provider) RemoveNetworks(ctx context.Context, owner string, step func(string)) error {
+	all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+	if err != nil {
+		return fmt.Errorf("listing host-only networks: %w", err)
+	}
+	for _, n := range all {
+		if err := p.leaveNetwork(ctx, n.Name, owner, step); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -62,6 +62,8 @@ type Provider struct {
 	run   context.Context // one run of the engine: a request's own context does not end on Ctrl-C
 	kinds map[string]kind
 	conns *connections
+	// doomed are the nodes whose machines this run deletes or replaces: they need not be wiped first.
+	doomed map[string]bool
 
 	release releases
 	join    joinSecret
@@ -101,6 +103,9 @@ func New(ctx context.Context, o Options) *Provider {
 	}
 	return p
 }
+
+// Doom says which nodes' machines the run deletes or replaces.
+func (p *Provider) Doom(nodes map[string]bool) { p.doomed = nodes }
 
 // Close ends the connections to the nodes.
 func (p *Provider) Close() error { return p.conns.close() }

@@ -2,13 +2,23 @@ package provider
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/labctl/labctl/k3s"
 )
 
-// Settled waits until every node is Ready and, with demo, until what the manifests describe is available: a machine that was
-// rebooted has taken its pods with it, and the change that did it is over before they are back.
-func (p *Provider) Settled(ctx context.Context, demo bool, step func(string)) error {
+// Settled waits until every machine answers on its host-only address; with nodes, until every node is Ready; with demo, until
+// what the manifests describe is available and spread. A machine that was rebooted has taken its pods with it, and the change
+// that did it is over before they are back.
+func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(string)) error {
+	for _, n := range p.o.Lab.Nodes {
+		if _, err := p.conns.reach(ctx, n); err != nil {
+			return fmt.Errorf("machine %q doesn't answer on its host-only address: %w", n.Name, err)
+		}
+	}
+	if !nodes && !demo {
+		return nil
+	}
 	server, err := p.conns.get(ctx, p.o.Lab.Server())
 	if err != nil {
 		return err
@@ -26,10 +36,21 @@ func (p *Provider) Settled(ctx context.Context, demo bool, step func(string)) er
 	}
 	return wait(ctx, p.o.Timeouts.Demo, "waiting for the demo", func(ctx context.Context) error {
 		for _, m := range k3s.Manifests(p.o.Lab) {
-			if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+			if err := p.available(ctx, server, m, step); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// available waits until what a manifest describes runs, spread over the nodes if it wants to be.
+func (p *Provider) available(ctx context.Context, server k3s.Runner, m k3s.Manifest, step func(string)) error {
+	if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+		return err
+	}
+	if err := k3s.Spread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
+		return err
+	}
+	return k3s.WaitDemo(ctx, server, m, step)
 }
