@@ -51,10 +51,11 @@ func (l objectList) skew(nodes int) int {
 	if len(counts) == 0 {
 		return 0
 	}
+	fewest := counts[0]
 	if len(counts) < nodes {
-		counts[0] = 0
+		fewest = 0
 	}
-	return counts[len(counts)-1] - counts[0]
+	return counts[len(counts)-1] - fewest
 }
 
 // spreadWish is a Deployment's topologySpreadConstraint over nodes.

@@ -43,6 +43,7 @@ func TestSpread(t *testing.T) {
 		"one ahead":         {[]string{"cp1", "cp1", "cp1", "w1", "w1", "w2", "w2"}, 0},
 		"a node has none":   {[]string{"cp1", "cp1", "cp1", "w1", "w1", "w1"}, 1},
 		"a node has little": {[]string{"cp1", "cp1", "cp1", "w1", "w1", "w2"}, 1},
+		"all on one node":   {[]string{"cp1", "cp1", "cp1", "cp1", "cp1", "cp1"}, 1},
 		"no pods":           {nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func serviceFaults() []Fault {
 			ID: "node-port-filtered", Exercise: "10", workers: 1,
 			Title:       "a worker drops what comes in for the NodePort",
 			Explanation: "The rule stands before kube-proxy's. The other nodes' addresses still answer, also by pods of this worker.",
-			Fails:       both("nodeport.answers", "nodeport.remote", "proxy.balance"),
+			Fails:       both("nodeport.answers", "nodeport.remote"),
 			script: func(p places) Script {
 				return rule(p.last.Name, "raw", "PREROUTING", fmt.Sprintf("-d %s -p tcp --dport %d -j DROP", p.last.Address, p.lab.Demo.NodePort))
 			},
