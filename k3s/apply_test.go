@@ -127,20 +127,21 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-func TestPresent(t *testing.T) {
+func TestCurrent(t *testing.T) {
 	m := Manifests(config.Default())[1]
 	for _, test := range []struct {
 		name, out, err string
 		want           bool
 	}{
-		{"all", "deployment.apps/hello\nservice/hello-svc\n", "", true},
-		{"one is gone", "deployment.apps/hello\n", "", false},
-		{"all are gone", "", "", false},
+		{"as applied", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n", "", true},
+		{"one was changed", "deployment.apps/hello configured (server dry run)\nservice/hello-svc unchanged (server dry run)\n", "", false},
+		{"one is gone", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc created (server dry run)\n", "", false},
+		{"half an answer", "deployment.apps/hello unchanged (server dry run)\n", "", false},
 		{"the API does not answer", "", "connection refused", false},
 	} {
 		r := newTestNode(t)
 		r.kubectl = func(args []string, stdin string) (string, error) {
-			if got := strings.Join(args, " "); got != "get --ignore-not-found -o name -f -" || stdin != string(m.YAML) {
+			if got := strings.Join(args, " "); got != "apply --dry-run=server -f -" || stdin != string(m.YAML) {
 				t.Errorf("kubectl %s got %q", got, stdin)
 			}
 			if test.err != "" {
@@ -148,7 +149,7 @@ func TestPresent(t *testing.T) {
 			}
 			return test.out, nil
 		}
-		got, err := Present(t.Context(), r, m)
+		got, err := Current(t.Context(), r, m)
 		if got != test.want || (err == nil) != (test.err == "") || !strings.Contains(text(err), test.err) {
 			t.Errorf("%s: got %v, error %v", test.name, got, err)
 		}

@@ -58,7 +58,7 @@
 //	KUBECTL delete --ignore-not-found -n kube-system secret/NAME.node-password.k3s
 //	KUBECTL apply -f -                           (stdin)
 //	KUBECTL delete --ignore-not-found -f -       (stdin)
-//	KUBECTL get --ignore-not-found -o name -f -  (stdin)
+//	KUBECTL apply --dry-run=server -f -          (stdin)
 //	KUBECTL get deployments,daemonsets,pods -A -o json
 //	KUBECTL get pods -n NAMESPACE -l LABELS -o json
 //	KUBECTL delete --wait=false pods -n NAMESPACE -l LABELS

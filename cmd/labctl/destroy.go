@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/provision/provider"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -88,6 +89,16 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 		}
 		a.ui.Done(m.Name, "removed")
 	}
+	owners := map[string]bool{}
+	for _, m := range append(machines, left...) {
+		owners[m.owner] = true
+	}
+	if err := s.removeNetworks(ctx, hypervisor, owners); err != nil {
+		return err
+	}
+	if err := s.nothingBelow(ctx, hypervisor); err != nil {
+		return err
+	}
 	if err := s.folder.Remove(); err != nil {
 		return fmt.Errorf("removing the lab's folder: %w", err)
 	}
@@ -99,6 +110,10 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 // machines are then found by their mark alone.
 func (s *session) destroyStack(ctx context.Context) (err error) {
 	if _, err := s.folder.Passphrase(); errors.Is(err, labdir.ErrNoLab) {
+		return nil
+	}
+	if _, err := s.folder.Owner(); errors.Is(err, labdir.ErrNoLab) {
+		s.ui.Info(fmt.Sprintf("%v: going by the machines' marks", err))
 		return nil
 	}
 	b, err := s.builder(ctx, true, timeoutsFor(0))
@@ -113,6 +128,42 @@ func (s *session) destroyStack(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.close()) }()
 	_, err = b.stack.Destroy(ctx)
 	return b.cause(err)
+}
+
+// removeNetworks takes the lab out of the host-only networks that the state didn't know of.
+func (s *session) removeNetworks(ctx context.Context, hypervisor *vbox.Client, owners map[string]bool) error {
+	if mine, err := s.folder.Owner(); err == nil {
+		owners[mine] = true
+	}
+	p := provider.New(ctx, provider.Options{Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Now: s.now})
+	for owner := range owners {
+		if err := p.RemoveNetworks(ctx, owner, func(string) {}); err != nil {
+			return fmt.Errorf("removing the host-only network: %w", err)
+		}
+	}
+	return nil
+}
+
+// nothingBelow refuses to remove the lab's folder while a machine, whosever, has its files there.
+func (s *session) nothingBelow(ctx context.Context, hypervisor *vbox.Client) error {
+	refs, err := hypervisor.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("listing machines: %w", err)
+	}
+	for _, ref := range refs {
+		m, err := hypervisor.Machine(ctx, ref.UUID)
+		if errors.Is(err, vbox.ErrNotFound) || errors.Is(err, vbox.ErrInaccessible) {
+			continue // deleted meanwhile, or without files
+		}
+		if err != nil {
+			return fmt.Errorf("looking at machine %q: %w", ref.Name, err)
+		}
+		if strings.HasPrefix(m.ConfigFile, s.folder.Path+string(os.PathSeparator)) {
+			return hinted(exitUnable, fmt.Errorf("machine %q is not marked as this lab's, but its files are in %q: the folder is left as it is", m.Name, s.folder.Path),
+				"VBoxManage unregistervm "+m.UUID+" --delete, if you don't need it; then labctl destroy again")
+		}
+	}
+	return nil
 }
 
 // markedMachine is a machine that bears the mark of a lab of this name.

@@ -120,6 +120,7 @@ func TestParseRefuses(t *testing.T) {
 			`f:6: unknown field "nodes[1].memory": did you mean "memoryMiB"?`},
 		"duplicate field": {"name: a\nname: b\n", `f:2: duplicate field "name": it is already on line 1`},
 
+		"lab name, reserved":  {"name: simulated\n", `f:1: name "simulated" is taken: simulated labs are kept in a folder of that name`},
 		"lab name, capital":   {"name: Lab\n", `f:1: name "Lab" is no lab name: use lower-case letters, digits and dashes, no dash at either end, 30 characters at most`},
 		"lab name, too long":  {"name: " + strings.Repeat("a", 31) + "\n", `f:1: name "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is no lab name: use lower-case letters, digits and dashes, no dash at either end, 30 characters at most`},
 		"lab name, a path":    {"name: ../x\n", `f:1: name "../x" is no lab name: use lower-case letters, digits and dashes, no dash at either end, 30 characters at most`},

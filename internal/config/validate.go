@@ -14,7 +14,10 @@ import (
 
 // Limits that are not Kubernetes's.
 const (
-	maxNodes      = 64
+	maxNodes = 64
+	// reservedLabName is the folder of the simulated labs, which lies beside the real ones.
+	reservedLabName = "simulated"
+
 	maxLabName    = 30      // VirtualBox's machines are called LAB-NODE
 	minDiskGiB    = 5       // Ubuntu, k3s and the demo's images fill 4
 	maxDiskGiB    = 2047    // "Maximum Virtual Disk size" of VBoxManage list systemproperties
@@ -68,6 +71,8 @@ func (v *validator) name() {
 	p, name := at("name"), v.lab.Name
 	if !dnsLabel.MatchString(name) || len(name) > maxLabName {
 		v.add(p, "%q is no lab name: use lower-case letters, digits and dashes, no dash at either end, %d characters at most", name, maxLabName)
+	} else if name == reservedLabName {
+		v.add(p, "%q is taken: simulated labs are kept in a folder of that name", name)
 	}
 }
 

@@ -219,3 +219,46 @@ func TestConsoleIsPlainText(t *testing.T) {
 		t.Error(d, err)
 	}
 }
+
+// TestNothingIsInventedInADamagedLab: a new id would orphan the machines, a new key would lock labctl out of them.
+func TestNothingIsInventedInADamagedLab(t *testing.T) {
+	for _, name := range []string{"id", "token", "passphrase", "id_ed25519"} {
+		t.Run(name, func(t *testing.T) {
+			f := made(t)
+			if err := f.Store(config.Default()); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(f.path(name)); err != nil {
+				t.Fatal(err)
+			}
+			err := f.Make(config.Default())
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), f.path(name)) {
+				t.Errorf("%v", err)
+			}
+			if _, err := os.Stat(f.path(name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%q was made anew", name)
+			}
+		})
+	}
+	f := made(t)
+	if err := os.WriteFile(f.path("id"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Owner(); !errors.Is(err, ErrNoLab) {
+		t.Errorf("an empty id: %v", err)
+	}
+}
+
+// TestKnownHostsKeepsOlderNodes: a plan for another set of nodes makes no machine unknown.
+func TestKnownHostsKeepsOlderNodes(t *testing.T) {
+	f := made(t)
+	fewer := config.Default()
+	fewer.Nodes = fewer.Nodes[:1]
+	before := contents(t, f.Path)["/known_hosts"]
+	if err := f.Make(fewer); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, contents(t, f.Path)["/known_hosts"]); d != "" {
+		t.Error(d)
+	}
+}
