@@ -136,7 +136,7 @@ func TestNetworkPrograms(t *testing.T) {
 		`sudo kubectl patch svc hello-svc --type=json -p '[{"op":"replace","path":"/spec/ports/0/nodePort","value":30001}]' && sudo kubectl get svc hello-svc`:                                                                                                    "80:30001/TCP",
 		"sudo kubectl taint node w1 a=b:NoSchedule && sudo kubectl scale deploy/web -n demo --replicas=0 && sudo kubectl scale deploy/web -n demo --replicas=4 && sudo kubectl get pods -n demo -l app=web -o wide | grep -c w1 || sudo kubectl taint node w1 a-": "0\nnode/w1 untainted\n",
 		"sudo kubectl get endpoints hello-svc 2>&1 >/dev/null": "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n",
-		"cat /proc/net/nf_conntrack | head -n 1": "ipv4     2 tcp",
+		"cat /proc/net/nf_conntrack | head -n 1":               "ipv4     2 tcp",
 	} {
 		if got := l.run(0, command); !strings.Contains(got, want) {
 			t.Errorf("$ %s\n%swant %q", command, got, want)
