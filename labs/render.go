@@ -9,39 +9,56 @@ import (
 	"github.com/labctl/labctl/internal/config"
 )
 
-// Render returns the exercise with the lab's names and addresses in its goal, hints and body. They are text/templates over
-// [config.Lab], with these methods besides its own: Worker, WorkerUnit, WorkerGateway, Remotes, PodNetwork, PodAddress, ServiceAddress.
-func Render(e Exercise, lab *config.Lab) (Exercise, error) {
-	fill := func(what, text string) (string, error) {
-		t, err := template.New(what).Parse(text)
+// Page is an exercise as one reads it: in one language, with the lab's own names and addresses.
+type Page struct {
+	Number, Title, Goal string
+	Hints               []string
+	Body                string // Markdown
+}
+
+// Render returns an exercise's page. Its title, goal, hints and body are text/templates over [config.Lab], with the methods of
+// view besides its own.
+func Render(e Exercise, l Language, lab *config.Lab) (Page, error) {
+	page := Page{Number: e.Number, Hints: make([]string, len(e.Hints))}
+	fill := func(into *string, what string, text Text) error {
+		t, err := template.New(what).Parse(text.In(l))
 		if err != nil {
-			return "", fmt.Errorf("exercise %q: %w", e.Number, err)
+			return fmt.Errorf("exercise %q: %w", e.Number, err)
 		}
 		var out strings.Builder
 		if err := t.Execute(&out, view{lab}); err != nil {
-			return "", fmt.Errorf("exercise %q: %w", e.Number, err)
+			return fmt.Errorf("exercise %q: %w", e.Number, err)
 		}
-		return out.String(), nil
+		*into = out.String()
+		return nil
 	}
-	rendered := e
-	var err error
-	if rendered.Goal, err = fill("goal", e.Goal); err != nil {
-		return Exercise{}, err
+	if err := fill(&page.Title, "title", e.Title); err != nil {
+		return Page{}, err
 	}
-	if rendered.Body, err = fill("body", e.Body); err != nil {
-		return Exercise{}, err
+	if err := fill(&page.Goal, "goal", e.Goal); err != nil {
+		return Page{}, err
 	}
-	rendered.Hints = make([]string, len(e.Hints))
+	if err := fill(&page.Body, "body", e.Body); err != nil {
+		return Page{}, err
+	}
 	for i, hint := range e.Hints {
-		if rendered.Hints[i], err = fill(fmt.Sprintf("hint %d", i+1), hint); err != nil {
-			return Exercise{}, err
+		if err := fill(&page.Hints[i], fmt.Sprintf("hint %d", i+1), hint); err != nil {
+			return Page{}, err
 		}
 	}
-	return rendered, nil
+	return page, nil
 }
 
 // view is what an exercise's text sees.
 type view struct{ *config.Lab }
+
+// OnServer is the shell's prompt on the server.
+func (v view) OnServer() string { return v.prompt(v.Server()) }
+
+// OnWorker is the shell's prompt on Worker.
+func (v view) OnWorker() string { return v.prompt(v.Worker()) }
+
+func (v view) prompt(n config.Node) string { return v.Image.User + "@" + n.Name + ":~$" }
 
 // Worker is the node that exercises break: the first agent, or the server of a lab without agents.
 func (v view) Worker() config.Node {
@@ -77,6 +94,60 @@ func (v view) Remotes() []remote {
 
 // WorkerGateway is the gateway of Worker's pods, under the same condition.
 func (v view) WorkerGateway() netip.Addr { return v.PodAddress(min(len(v.Agents()), 1), 1) }
+
+// pod is an example of a pod.
+type pod struct {
+	Name    string
+	Address netip.Addr
+	Node    config.Node
+}
+
+// examplePods spreads pods over nodes, the n-th of them with the given host part in its node's network.
+func (v view) examplePods(nodes []config.Node, names []string, hosts []int) []pod {
+	var pods []pod
+	for i, name := range names {
+		n := nodes[i%len(nodes)]
+		network := 0
+		for j, a := range v.Agents() {
+			if a.Name == n.Name {
+				network = j + 1
+			}
+		}
+		pods = append(pods, pod{name, v.PodAddress(network, hosts[i]), n})
+	}
+	return pods
+}
+
+// WebPods are web's two pods, on workers where the lab has some.
+func (v view) WebPods() []pod {
+	workers := append(v.Agents(), v.Server())
+	return v.examplePods(workers[:max(1, min(2, len(v.Agents())))], []string{"web-79ffc79c64-7lczb", "web-79ffc79c64-wgc5c"}, []int{14, 8})
+}
+
+// HelloPods are hello's six pods, spread over all nodes.
+func (v view) HelloPods() []pod {
+	var names []string
+	for _, suffix := range []string{"hdqsn", "jq8v2", "mn9cd", "qhbv4", "shhpc", "vswg5"} {
+		names = append(names, "hello-6d4b5d8f9c-"+suffix)
+	}
+	return v.examplePods(v.Nodes, names, []int{23, 10, 12, 24, 9, 11})
+}
+
+// ExternalIPs is what a LoadBalancer Service shows as EXTERNAL-IP: ServiceLB gives it the nodes' addresses, and is kept out of a lab in
+// IPVS mode.
+func (v view) ExternalIPs() string {
+	if v.K3s.KubeProxyMode == config.ProxyIPVS {
+		return "<pending>"
+	}
+	var addresses []string
+	for _, n := range v.Nodes {
+		addresses = append(addresses, n.Address.String())
+	}
+	return strings.Join(addresses, ",")
+}
+
+// IPVS says whether kube-proxy is in IPVS mode.
+func (v view) IPVS() bool { return v.K3s.KubeProxyMode == config.ProxyIPVS }
 
 // PodNetwork is the n-th /24 of the pod network, from 0, which is the server's. Agents get theirs in the order in which they join.
 func (v view) PodNetwork(n int) netip.Prefix {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,29 +11,49 @@ import (
 	"github.com/labctl/labctl/labs"
 )
 
+type labsOptions struct {
+	hint     int
+	language string
+}
+
 func (a *app) newLabsCmd() *cobra.Command {
-	var hint int
+	var o labsOptions
 	cmd := &cobra.Command{
-		Use:               "labs [EXERCISE]",
-		Short:             "list the exercises, or show one",
-		Args:              cobra.MaximumNArgs(1),
+		Use:   "labs [EXERCISE [--hint [N]]]",
+		Short: "list the exercises, or show one",
+		Long: `labs lists the exercises. With the number of one it shows its text, with the lab's own names and addresses.
+
+  labctl labs 04             the text
+  labctl labs 04 --hint      a first, gentle hint
+  labctl labs 04 --hint 3    the first three hints
+  labctl labs 04 --lang ko   the text in Korean
+
+Without --lang the language is that of the locale (LC_ALL, LC_MESSAGES, LANG) if it is en or ko, else en.`,
+		Args:              cobra.MaximumNArgs(2),
 		ValidArgsFunction: completeExercises,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return a.runLabs()
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// pflag gives a flag that may stand alone no value from the next word: in "--hint 3" the 3 is an argument.
+			if len(args) == 2 {
+				n, err := strconv.Atoi(args[1])
+				if err != nil || !cmd.Flags().Changed("hint") {
+					return usage(fmt.Errorf("%s shows one exercise at a time", cmd.CommandPath()))
+				}
+				o.hint = n
 			}
-			return a.runLab(args[0], hint)
+			return a.runLabs(args, o, cmd.Flags().Changed("hint"))
 		},
 	}
-	cmd.Flags().IntVar(&hint, "hint", 0, "show the first N hints of the exercise instead of its text")
+	cmd.Flags().IntVar(&o.hint, "hint", 0, "show the first N hints of the exercise instead of its text")
+	cmd.Flags().Lookup("hint").NoOptDefVal = "1"
+	cmd.Flags().StringVar(&o.language, "lang", "", "en or ko (default: the locale's)")
 	return cmd
 }
 
-// exercises loads the exercises; each names only checks that exist.
+// exercises loads the exercises; each names only checks and faults that exist.
 func exercises() ([]labs.Exercise, error) {
-	var known []string
+	var known labs.Known
 	for _, c := range checks.Catalogue() {
-		known = append(known, c.ID)
+		known.Checks = append(known.Checks, c.ID)
 	}
 	return labs.List(known)
 }
@@ -44,7 +65,7 @@ func completeExercises(*cobra.Command, []string, string) ([]string, cobra.ShellC
 	}
 	var names []string
 	for _, e := range all {
-		names = append(names, e.Number+"\t"+e.Title)
+		names = append(names, e.Number+"\t"+e.Title.EN)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
@@ -55,69 +76,102 @@ type exerciseSummary struct {
 	Goal   string   `json:"goal"`
 	Needs  string   `json:"needs"`
 	Checks []string `json:"checks"`
+	Faults []string `json:"faults"`
 }
 
-func (a *app) runLabs() error {
-	if err := a.wantOutput("text", "json"); err != nil {
-		return err
+func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
+	language := labs.LocaleLanguage(a.env)
+	if o.language != "" {
+		var err error
+		if language, err = labs.ParseLanguage(o.language); err != nil {
+			return usage(fmt.Errorf("--lang: %w", err))
+		}
 	}
 	all, err := exercises()
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
-		doc := struct {
-			Schema    string            `json:"schema"`
-			Exercises []exerciseSummary `json:"exercises"`
-		}{Schema: schema}
-		for _, e := range all {
-			doc.Exercises = append(doc.Exercises, exerciseSummary{e.Number, e.Title, e.Goal, string(e.Needs), e.Checks})
+	if len(args) == 0 {
+		if hints {
+			return usage(fmt.Errorf("--hint: say of which exercise"))
 		}
-		return a.printJSON(doc)
+		return a.listExercises(all, language)
+	}
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
+	e, err := labs.Get(all, args[0])
+	if err != nil {
+		return usage(err)
+	}
+	if hints && (o.hint < 1 || o.hint > len(e.Hints)) {
+		return usage(fmt.Errorf("--hint %d: exercise %s has hints 1 to %d", o.hint, e.Number, len(e.Hints)))
+	}
+	lab, err := a.wanted()
+	if err != nil {
+		return err
+	}
+	page, err := labs.Render(e, language, lab)
+	if err != nil {
+		return err
+	}
+	again := fmt.Sprintf("labctl%s labs %s", a.simulateFlag(), e.Number)
+	if o.language != "" {
+		again += " --lang " + o.language
 	}
 	var t strings.Builder
+	if hints {
+		for i, text := range page.Hints[:o.hint] {
+			fmt.Fprintf(&t, "%d. %s\n", i+1, text)
+		}
+		if o.hint < len(page.Hints) {
+			fmt.Fprintf(&t, "next  %s --hint %d\n", again, o.hint+1)
+		}
+		a.ui.Print(t.String())
+		return nil
+	}
+	fmt.Fprintf(&t, "# %s %s\n\n%s\n\n%s\n\n", page.Number, page.Title, page.Goal, strings.TrimSpace(page.Body))
+	fmt.Fprintf(&t, "hint  %s --hint\nnext  labctl%s verify %s\n", again, a.simulateFlag(), page.Number)
+	a.ui.Print(t.String())
+	return nil
+}
+
+func (a *app) listExercises(all []labs.Exercise, language labs.Language) error {
+	if err := a.wantOutput("text", "json"); err != nil {
+		return err
+	}
+	lab, err := a.wanted()
+	if err != nil {
+		return err
+	}
+	var t strings.Builder
+	var summaries []exerciseSummary
 	for _, e := range all {
-		fmt.Fprintf(&t, "%s  %-36s %s\n", e.Number, e.Title, e.Goal)
+		page, err := labs.Render(e, language, lab)
+		if err != nil {
+			return err
+		}
+		summaries = append(summaries, exerciseSummary{page.Number, page.Title, page.Goal, string(e.Needs), e.Checks, append([]string{}, e.Faults...)})
+		fmt.Fprintf(&t, "%s  %s  %s\n", page.Number, padded(page.Title, 28), page.Goal)
+	}
+	if a.output == "json" {
+		return a.printJSON(struct {
+			Schema    string            `json:"schema"`
+			Exercises []exerciseSummary `json:"exercises"`
+		}{schema, summaries})
 	}
 	fmt.Fprintf(&t, "next  labctl%s labs %s\n", a.simulateFlag(), all[0].Number)
 	a.ui.Print(t.String())
 	return nil
 }
 
-func (a *app) runLab(number string, hint int) error {
-	if err := a.wantOutput("text"); err != nil {
-		return err
-	}
-	all, err := exercises()
-	if err != nil {
-		return err
-	}
-	e, err := labs.Get(all, number)
-	if err != nil {
-		return usage(err)
-	}
-	lab, err := a.wanted()
-	if err != nil {
-		return err
-	}
-	if e, err = labs.Render(e, lab); err != nil {
-		return err
-	}
-	var t strings.Builder
-	if hint > 0 {
-		for i, text := range e.Hints {
-			if i < hint {
-				fmt.Fprintf(&t, "%d. %s\n", i+1, text)
-			}
+// padded fills s with spaces up to a width in a terminal's cells, of which a Hangul syllable takes two.
+func padded(s string, width int) string {
+	for _, r := range s {
+		width--
+		if r >= '가' && r <= '힣' {
+			width--
 		}
-		if hint < len(e.Hints) {
-			fmt.Fprintf(&t, "next  labctl%s labs %s --hint %d\n", a.simulateFlag(), e.Number, hint+1)
-		}
-		a.ui.Print(t.String())
-		return nil
 	}
-	fmt.Fprintf(&t, "# %s %s\n\n%s\n\n%s\n\n", e.Number, e.Title, e.Goal, strings.TrimSpace(e.Body))
-	fmt.Fprintf(&t, "next  labctl%s verify %s\n", a.simulateFlag(), e.Number)
-	a.ui.Print(t.String())
-	return nil
+	return s + strings.Repeat(" ", max(0, width))
 }

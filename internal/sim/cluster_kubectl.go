@@ -306,6 +306,11 @@ func (p *process) kubectlGet(c *cluster, r *request) int {
 	if err != nil {
 		return p.errorf("%v", err)
 	}
+	for _, g := range groups {
+		if len(g) > 0 && g[0].kind.Name == "Endpoints" {
+			fmt.Fprintln(p.stderr, "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+		}
+	}
 	if by := r.flags["sort-by"]; by != "" {
 		for _, g := range groups {
 			slices.SortStableFunc(g, func(a, b item) int {

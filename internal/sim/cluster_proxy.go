@@ -37,14 +37,13 @@ func (c *cluster) writeRules(f firewall, rec *nodeRecord) {
 		}
 		for table, chains := range c.rules.modes[mode] {
 			for chain, rules := range chains {
-				for _, r := range rules {
-					if !slices.ContainsFunc(f[table][chain], func(o rule) bool { return o.text == r.text }) {
-						f[table][chain] = append(slices.Clip(f[table][chain]), r)
-					}
+				if have := f[table][chain]; len(have) > 0 {
+					rules = slices.DeleteFunc(slices.Clone(rules), func(r rule) bool {
+						return slices.ContainsFunc(have, func(o rule) bool { return o.text == r.text })
+					})
+					rules = slices.Concat(have, rules)
 				}
-				if len(rules) == 0 && f[table][chain] == nil {
-					f[table][chain] = nil // an empty chain is one too
-				}
+				f[table][chain] = slices.Clip(rules) // other nodes share it
 			}
 		}
 	}
@@ -194,7 +193,6 @@ func (c *cluster) localRules(f firewall, rec *nodeRecord) {
 			return
 		}
 		svl, ext := chainName("KUBE-SVL-", name, proto), chainName("KUBE-EXT-", name, proto)
-		f["nat"][ext] = slices.Clip(f["nat"][ext]) // it is shared with other nodes
 		f.add("nat", ext+" -j "+svl)
 		f.endpointRules(svl, name, proto, here, sticky(o))
 	})
@@ -278,9 +276,6 @@ func (c *cluster) hostPorts(f firewall, rec *nodeRecord) {
 	if lines == nil {
 		return
 	}
-	for _, chain := range []string{"PREROUTING", "OUTPUT", "POSTROUTING"} {
-		f["nat"][chain] = slices.Clip(f["nat"][chain])
-	}
 	f.add("nat", "PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT", "OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
 		`POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ`,
 		"CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE",
@@ -290,10 +285,6 @@ func (c *cluster) hostPorts(f firewall, rec *nodeRecord) {
 
 func flannelRules(f firewall, network, own netip.Prefix) {
 	const why = `-m comment --comment "flanneld masq"`
-	for _, chain := range []string{"nat/POSTROUTING", "filter/FORWARD"} {
-		table, chain, _ := strings.Cut(chain, "/")
-		f[table][chain] = slices.Clip(f[table][chain])
-	}
 	f.add("nat", "POSTROUTING "+why+" -j FLANNEL-POSTRTG",
 		"FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 "+why+" -j RETURN",
 		fmt.Sprintf("FLANNEL-POSTRTG -s %s -d %s %s -j RETURN", own, network, why),

@@ -63,13 +63,13 @@ func (c *cluster) endpoints(o *object, p servicePort) []endpoint {
 		}
 		return nil
 	}
-	selector, ok := dig(o.Body, "spec", "selector").(map[string]any)
-	if !ok || len(selector) == 0 {
+	selector := stringMap(dig(o.Body, "spec", "selector"))
+	if len(selector) == 0 {
 		return nil
 	}
 	var all []endpoint
 	for _, pod := range c.state.Pods {
-		if pod.Namespace != o.Namespace || !pod.IP.IsValid() || pod.Completed || !selects(selector, pod.Labels) {
+		if pod.Namespace != o.Namespace || !pod.IP.IsValid() || pod.Completed || !containsAll(pod.Labels, selector) {
 			continue
 		}
 		if at, ok := c.podStart(pod); !ok || c.now.Before(at) {

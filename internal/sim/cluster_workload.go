@@ -516,7 +516,11 @@ func stringMap(v any) map[string]string {
 
 // selects reports whether labels have all that a selector (a map, or nil for everything) asks for.
 func selects(selector any, labels map[string]string) bool {
-	for k, v := range stringMap(selector) {
+	return containsAll(labels, stringMap(selector))
+}
+
+func containsAll(labels, selector map[string]string) bool {
+	for k, v := range selector {
 		if labels[k] != v {
 			return false
 		}

@@ -431,6 +431,9 @@ const (
 // walk sends a packet through a chain of a table. DNAT and MASQUERADE in the table nat are carried out.
 func (g *guest) walk(table, chain string, p *packet) verdict {
 	f := g.firewall()[table]
+	if len(f[chain]) == 0 {
+		return accepted
+	}
 	var through func(chain string, depth int) verdict
 	through = func(chain string, depth int) verdict {
 		rules := f[chain]

@@ -23,6 +23,14 @@ func (g *guest) virtual(p string) (virtualFile, bool) {
 	}
 	all := g.virtualFiles()
 	if content, ok := all[p]; ok {
+		switch p { // these are worked out only for who reads them
+		case "/proc/net/ip_vs":
+			content = g.ipVS()
+		case "/proc/net/nf_conntrack":
+			for _, f := range g.recentFlows() {
+				content += "ipv4     2 " + f.text(g) + "\n"
+			}
+		}
 		return virtualFile{content: content}, true
 	}
 	for name := range all {
@@ -50,8 +58,11 @@ func (g *guest) virtualFiles() map[string]string {
 		all["/sys/module/"+m+"/refcnt"] = "0\n"
 	}
 	all["/proc/modules"] = modules.String()
+	if _, rec := g.dataplane(); rec != nil {
+		all["/proc/net/nf_conntrack"] = ""
+	}
 	if slices.Contains(g.state.Modules, "ip_vs") {
-		all["/proc/net/ip_vs"] = g.ipVS()
+		all["/proc/net/ip_vs"] = ""
 	}
 	for key, value := range g.sysctls() {
 		all["/proc/sys/"+strings.ReplaceAll(key, ".", "/")] = value + "\n"

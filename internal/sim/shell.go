@@ -372,7 +372,15 @@ func (s *session) find(g *guest, env expand.Environ, dir, name string) (program,
 		return s.load(g, p)
 	}
 	for _, folder := range strings.Split(env.Get("PATH").String(), ":") {
-		run, err := s.load(g, path.Join("/", folder, name))
+		at := path.Join("/", folder, name)
+		// Most folders have no such file, and it takes many questions to follow links to none.
+		if _, err := os.Lstat(g.files.host(at)); err != nil {
+			if run := s.imageProgram(at); run != nil {
+				return run, nil
+			}
+			continue
+		}
+		run, err := s.load(g, at)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return run, err
 		}

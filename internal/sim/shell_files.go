@@ -95,7 +95,7 @@ func filePrograms() map[string]program {
 		"cat": runCat, "ls": runLs, "mkdir": runMkdir, "rmdir": runRmdir, "mv": runMv, "rm": runRm, "ln": runLn, "cp": runCp, "chmod": runChmod,
 		"chown": runChown, "install": runInstall, "tee": runTee, "sha256sum": runSha256sum, "stat": runStat, "mktemp": runMktemp, "touch": runTouch,
 		"wc": runWc, "head": runHead, "tail": runTail, "grep": runGrep, "sed": runSed, "readlink": runReadlink, "basename": runBasename,
-		"dirname": runDirname, "sort": runSort, "tr": runTr, "cut": runCut, "sync": runTrue, "mountpoint": runMountpoint, "umount": runUmount,
+		"dirname": runDirname, "sort": runSort, "uniq": runUniq, "tr": runTr, "cut": runCut, "sync": runTrue, "mountpoint": runMountpoint, "umount": runUmount,
 		"find": runFind,
 	}
 }
@@ -882,6 +882,9 @@ func runTail(_ context.Context, p *process) int {
 }
 
 func runGrep(_ context.Context, p *process) int {
+	if i := slices.Index(p.args, "-e"); i >= 0 && slices.Contains(p.args[i+1:], "-e") {
+		return p.unknown("-e more than once")
+	}
 	given, args, err := options(p.args, "q x F E v c i o h s e= n w r")
 	if err != nil {
 		return p.usage(err)
@@ -1211,6 +1214,38 @@ func runSort(_ context.Context, p *process) int {
 	}
 	for _, l := range lines {
 		p.printf("%s\n", l)
+	}
+	return 0
+}
+
+// runUniq is uniq [-c] [-d] [-u].
+func runUniq(_ context.Context, p *process) int {
+	given, args, err := options(p.args, "c d u count")
+	if err != nil || len(args) > 1 {
+		return p.unknown(strings.Join(p.args, " "))
+	}
+	data, err := p.input(append(args, "-")[0])
+	if err != nil {
+		return p.complain("", args[0], err)
+	}
+	var lines []string
+	counts := []int{}
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := len(lines); n > 0 && lines[n-1] == line {
+			counts[n-1]++
+			continue
+		}
+		lines, counts = append(lines, line), append(counts, 1)
+	}
+	for n, line := range lines {
+		switch {
+		case is(given, "d") && counts[n] == 1, is(given, "u") && counts[n] > 1:
+		case is(given, "c", "count"):
+			p.printf("%7d %s\n", counts[n], line)
+		default:
+			p.printf("%s\n", line)
+		}
 	}
 	return 0
 }

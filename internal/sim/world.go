@@ -35,7 +35,8 @@ type World struct {
 	serving  sync.WaitGroup
 
 	looking sync.Mutex
-	last    *moment // guarded by looking
+	last    *moment        // guarded by looking
+	known   cached[string] // the epoch; guarded by looking
 
 	tracking sync.Mutex    // guards the files of conntrack
 	ports    atomic.Uint32 // of clients; see ephemeralPort

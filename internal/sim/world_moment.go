@@ -26,10 +26,12 @@ type moment struct {
 }
 
 // A look at the world is good for a while if nobody changes anything, so that many questions at once share one answer: what happens
-// by itself, such as a pod that becomes ready, is seen that much later. The while grows with what the look costs.
+// by itself, such as a pod that becomes ready, is seen that much later. The while grows with what the look costs, and is long if
+// nothing is about to happen.
 const (
 	shortMoment = 5 * time.Millisecond
 	longMoment  = 100 * time.Millisecond
+	quietMoment = time.Second
 )
 
 // look is the world now. It boots machines whose time has come, and lets the clusters do what they do by themselves.
@@ -65,7 +67,9 @@ func (w *World) look() (*moment, error) {
 	}
 	// What was read before the collecting is what it is compared with: a change in between makes it stale at once.
 	m.epoch = epoch
-	m.lasts = min(max(shortMoment, 5*time.Since(now)), longMoment)
+	if m.lasts = min(max(shortMoment, 5*time.Since(now)), longMoment); m.quiet() {
+		m.lasts = quietMoment
+	}
 	w.last = m
 	return m, nil
 }
@@ -121,6 +125,31 @@ func (m *moment) addCluster(disk string) error {
 	return nil
 }
 
+// quiet reports whether nothing is about to happen by itself: no machine boots or stops, no node joins, no pod starts.
+func (m *moment) quiet() bool {
+	for _, machine := range m.vbox.Machines {
+		_, disk, _ := machine.disk()
+		if machine.status(m.now) != machine.status(m.now.Add(24*time.Hour)) || machine.running(m.now) && m.byDisk[disk] == nil {
+			return false
+		}
+	}
+	for _, g := range m.guests {
+		_, u, runs := g.k3sUnit()
+		_, rec := g.dataplane()
+		if runs && (rec == nil || !rec.Start.Equal(u.Since) || m.now.Before(rec.Ready)) {
+			return false
+		}
+	}
+	for _, c := range m.clusters {
+		for _, p := range c.state.Pods {
+			if at, ok := c.podStart(p); ok && m.now.Before(at.Add(m.w.options.PodStart)) { // one that cannot pull its image says so twice
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // guest finds the guest of a disk; nil if it is not up. The caller may update it.
 func (m *moment) guest(disk string) *guest {
 	g := m.byDisk[disk]
@@ -134,15 +163,19 @@ func (m *moment) guest(disk string) *guest {
 func (w *World) epochFile() string { return filepath.Join(w.dir, "guests", "epoch") }
 
 // epoch is another one after every change of a guest or a cluster, by whatever process.
+// It is the caller that holds w.looking.
 func (w *World) epoch() (string, error) {
-	data, err := os.ReadFile(w.epochFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	stamp := stampOf(w.epochFile())
+	if w.known.value != nil && w.known.stamp.same(stamp) {
+		return *w.known.value, nil
 	}
-	if err != nil {
+	data, err := os.ReadFile(w.epochFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("reading the SIMULATED world: %w", err)
 	}
-	return string(data), nil
+	text := string(data)
+	w.known = cached[string]{stamp, &text}
+	return text, nil
 }
 
 func (w *World) newEpoch() error { return writeFile(w.epochFile(), []byte(rand.Text())) }

@@ -28,7 +28,7 @@ const testVersion = "v1.34.3+k3s1"
 
 // lab is a world whose machines a test makes.
 type lab struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	world   *World
 	user    ssh.Signer
@@ -36,7 +36,7 @@ type lab struct {
 	hostKey map[string]ssh.PublicKey
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{t: t, dir: t.TempDir(), hostKey: map[string]ssh.PublicKey{}}
 	l.user, _, l.userKey = newTestKey(t)
@@ -62,7 +62,7 @@ func (l *lab) open() *World {
 	return w
 }
 
-func newTestKey(t *testing.T) (signer ssh.Signer, private []byte, public string) {
+func newTestKey(t testing.TB) (signer ssh.Signer, private []byte, public string) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
