@@ -163,8 +163,10 @@ func (s *Stack) do(ctx context.Context, verb string, run pulumi.RunFunc, only []
 	close(events)
 	result := <-seen
 	if manager != nil {
-		err = errors.Join(err, manager.Close(), s.load(context.WithoutCancel(ctx)))
+		err = errors.Join(err, manager.Close())
 	}
+	// A plan, too, leaves its marks in the snapshot: what it would replace counts as deleted already.
+	err = errors.Join(err, s.load(context.WithoutCancel(ctx)))
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}

@@ -26,6 +26,9 @@ type shelf struct {
 	mu     sync.Mutex
 	things map[string]*structpb.Struct
 	refuse string // the name of a thing that can't be made
+	// replaces says that another size needs another thing; deleted are the things that were deleted
+	replaces bool
+	deleted  []string
 }
 
 func (s *shelf) Handshake(context.Context, *pulumirpc.ProviderHandshakeRequest) (*pulumirpc.ProviderHandshakeResponse, error) {
@@ -48,7 +51,11 @@ func (s *shelf) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.Di
 	if proto.Equal(r.GetOldInputs(), r.GetNews()) {
 		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
 	}
-	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME, Diffs: []string{"size"}}, nil
+	d := &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME, Diffs: []string{"size"}, DeleteBeforeReplace: true}
+	if s.replaces {
+		d.Replaces = d.Diffs
+	}
+	return d, nil
 }
 
 func (s *shelf) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
@@ -88,6 +95,7 @@ func (s *shelf) Delete(_ context.Context, r *pulumirpc.DeleteRequest) (*emptypb.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.things, resource.URN(r.GetUrn()).Name())
+	s.deleted = append(s.deleted, resource.URN(r.GetUrn()).Name())
 	return &emptypb.Empty{}, nil
 }
 
@@ -272,5 +280,22 @@ func TestDamagedState(t *testing.T) {
 	_, err := Open(t.Context(), Options{Dir: dir, Stack: "lab", Passphrase: "secret", Package: "test", Provider: s})
 	if err == nil || !strings.Contains(err.Error(), stack.file()) {
 		t.Errorf("%v does not name %q", err, stack.file())
+	}
+}
+
+// TestReplaceAfterPlan: a plan marks what it would replace, and an up that believed the mark would not delete it.
+func TestReplaceAfterPlan(t *testing.T) {
+	s := &shelf{things: map[string]*structpb.Struct{}, replaces: true}
+	stack := open(t, t.TempDir(), s)
+	if _, err := stack.Up(t.Context(), things(map[string]int{"a": 1}), nil); err != nil {
+		t.Fatal(err)
+	}
+	bigger := things(map[string]int{"a": 2})
+	changes, err := stack.Plan(t.Context(), bigger, nil)
+	want(t, "plan", changes, err, map[string]Op{"a": Replace})
+	changes, err = stack.Up(t.Context(), bigger, nil)
+	want(t, "up", changes, err, map[string]Op{"a": Replace})
+	if d := cmp.Diff([]string{"a"}, s.deleted); d != "" {
+		t.Errorf("deleted (-want +got):\n%s", d)
 	}
 }
