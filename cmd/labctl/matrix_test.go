@@ -1,9 +1,10 @@
+//go:build matrix
+
 package main
 
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,35 +189,5 @@ func matrix(t *testing.T, mode config.ProxyMode, failed map[string]bool) {
 	}
 	if rows < fewestFaults {
 		t.Errorf("only %d faults in %s mode", rows, mode)
-	}
-}
-
-// TestDeclarations holds what faults say of themselves to the catalogue of checks and to each other.
-func TestDeclarations(t *testing.T) {
-	var known []string
-	for _, c := range checks.Catalogue() {
-		known = append(known, c.ID)
-	}
-	seen := map[string]bool{}
-	for _, f := range fault.Catalogue() {
-		if seen[f.ID] || f.ID == "" || f.Title == "" || f.Explanation == "" || len(f.Exercise) != 2 || len(f.Fails) == 0 {
-			t.Errorf("fault %q is not told in full, or twice", f.ID)
-		}
-		seen[f.ID] = true
-		for mode, ids := range f.Fails {
-			for _, id := range ids {
-				if !slices.Contains(known, id) {
-					t.Errorf("fault %q, %s: there is no check %q", f.ID, mode, id)
-				}
-			}
-			if len(ids) == 0 || len(slices.Compact(slices.Sorted(slices.Values(ids)))) != len(ids) {
-				t.Errorf("fault %q, %s: %v is empty or names a check twice", f.ID, mode, ids)
-			}
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(fault.Unreachable())) {
-		if !slices.Contains(known, id) {
-			t.Errorf("there is no check %q to be out of reach", id)
-		}
 	}
 }
