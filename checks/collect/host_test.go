@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,9 @@ func TestHostProbeOfAnEndlessAnswer(t *testing.T) {
 		a, b := net.Pipe()
 		go func() {
 			defer b.Close()
-			go io.Copy(io.Discard, b)
+			if _, err := http.ReadRequest(bufio.NewReader(b)); err != nil { // an answer before the question is none
+				return
+			}
 			io.WriteString(b, "HTTP/1.1 200 OK\r\n\r\n")
 			for {
 				if _, err := b.Write(make([]byte, 4096)); err != nil {
