@@ -7,10 +7,16 @@
 //     recordings of VBoxManage 7.2.22 in testdata. It knows the calls that package vbox makes, the few that a test needs
 //     to bring about what a user could do (controlvm savestate, pause, setlinkstate2), and refuses any other.
 //     Media are files with true headers; their blocks are not copied, since no simulated guest reads any.
+//
 //   - World is the network those machines are on. World.DialContext is the only way to them: SSH on a host-only address
 //     or by a NAT rule, the cluster's ports, and the servers behind ImageURL and K3sSource.
+//
 //   - A guest is a folder of files, found by the UUID of its disk. It learns only from VBoxManage's arguments, from the
 //     seed image in its DVD drive, and from what arrives over SSH.
+//
+//   - What k3s writes into a node's kernel follows from the cluster's objects: kube-proxy's chains (or IPVS's virtual servers), flannel's
+//     and the CNI plugin's. Packets walk through these rules, whatever commands made of them, so that a rule that is changed changes
+//     what answers. Random choices take turns instead: repeatable, and as fair.
 //
 // # State
 //
@@ -28,9 +34,14 @@
 // lock back at once, and host-only addresses are limited to 192.168.56.0/21, as they are without a networks.conf. Some are
 // stricter: the real modifyvm takes an unknown OS type, a port above 65535 or a host name for an address.
 //
+// Of a packet's way the first one is followed: replies come back unless an overlay, or masquerading that is missing, loses them.
+// conntrack shows only connections whose destination was changed, and all of them are over. Only NodePort and LoadBalancer services
+// know externalTrafficPolicy. Network policies, and what a wrong clock does to certificates, are not in the model; neither is what an
+// MTU does to large packets.
+//
 // # What it must not import
 //
-// Anything of cmd/labctl, and neither provision, vbox, k3s nor checks: it is what they are tested against.
+// Anything of cmd/labctl, and neither provision, vbox, k3s nor checks: it is what they are tested against. (Its own tests do.)
 //
 // # Example
 //

@@ -133,7 +133,6 @@ func TestNetworkPrograms(t *testing.T) {
 		"sudo kubectl describe svc hello-svc":                  "\nPort:                     <unset>  80/TCP\nTargetPort:               8080/TCP\nNodePort:                 <unset>  31885/TCP\n",
 		"date -u -d @0 +%F":                                    "1970-01-01\n",
 		"sudo kubectl get pods -l app=hello --sort-by=.spec.nodeName -o custom-columns=NODE:.spec.nodeName | tail -n 1":                                                                                                                                           "w1\n",
-		`sudo kubectl patch svc hello-svc --type=json -p '[{"op":"replace","path":"/spec/ports/0/nodePort","value":30001}]' && sudo kubectl get svc hello-svc`:                                                                                                    "80:30001/TCP",
 		"sudo kubectl taint node w1 a=b:NoSchedule && sudo kubectl scale deploy/web -n demo --replicas=0 && sudo kubectl scale deploy/web -n demo --replicas=4 && sudo kubectl get pods -n demo -l app=web -o wide | grep -c w1 || sudo kubectl taint node w1 a-": "0\nnode/w1 untainted\n",
 		"sudo kubectl get endpoints hello-svc 2>&1 >/dev/null": "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n",
 		"cat /proc/net/nf_conntrack | head -n 1":               "ipv4     2 tcp",
@@ -141,6 +140,10 @@ func TestNetworkPrograms(t *testing.T) {
 		if got := l.run(0, command); !strings.Contains(got, want) {
 			t.Errorf("$ %s\n%swant %q", command, got, want)
 		}
+	}
+	patch := `sudo kubectl patch svc hello-svc --type=json -p '[{"op":"replace","path":"/spec/ports/0/nodePort","value":30001}]'`
+	if got := l.run(0, patch+" && sudo kubectl get svc hello-svc"); !strings.Contains(got, " 80:30001/TCP ") {
+		t.Errorf("after a JSON patch:\n%s", got)
 	}
 	l.fails(0, "ping -c1 "+ip, 1, "0 received, 100% packet loss")
 	l.fails(0, "date -s 'not a date'", 1, "invalid date")

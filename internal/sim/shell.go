@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,12 @@ type process struct {
 }
 
 func (p *process) printf(format string, args ...any) { fmt.Fprintf(p.stdout, format, args...) }
+
+// buffered is standard output for a program that prints many lines.
+func (p *process) buffered() (out io.Writer, flush func()) {
+	b := bufio.NewWriterSize(p.stdout, 64<<10)
+	return b, func() { _ = b.Flush() } // whoever closed the pipe wants no more
+}
 
 // fail says what is wrong, as "NAME: text", and returns 1.
 func (p *process) fail(format string, args ...any) int {
@@ -476,7 +483,8 @@ func (s *session) open(ctx context.Context, name string, flag int, perm fs.FileM
 	hc := interp.HandlerCtx(ctx)
 	switch name {
 	case "/dev/null":
-		return stdio{strings.NewReader(""), io.Discard}, nil
+		// From a true file the interpreter reads without a pipe and a goroutine of its own; so below.
+		return os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	case "/dev/stdin", "/dev/fd/0":
 		return stdio{hc.Stdin, io.Discard}, nil
 	case "/dev/stdout", "/dev/fd/1":
@@ -491,7 +499,7 @@ func (s *session) open(ctx context.Context, name string, flag int, perm fs.FileM
 	if !path.IsAbs(name) {
 		name = path.Join(hc.Dir, name)
 	}
-	if flag&(os.O_WRONLY|os.O_RDWR) == 0 {
+	if _, virtual := g.virtual(path.Clean(name)); flag&(os.O_WRONLY|os.O_RDWR) == 0 && (virtual || s.pod != nil) {
 		data, err := s.read(g, name)
 		if err != nil {
 			return nil, wordedError(name, err)

@@ -780,6 +780,20 @@ func runTouch(_ context.Context, p *process) int {
 	return 0
 }
 
+// restOf is how many bytes are left to read, if that is known without reading.
+func restOf(r io.Reader) (int64, bool) {
+	f, ok := r.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0, false
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	return info.Size() - at, err == nil
+}
+
 func runWc(_ context.Context, p *process) int {
 	given, names, err := options(p.args, "c l w bytes lines words")
 	if err != nil {
@@ -787,6 +801,10 @@ func runWc(_ context.Context, p *process) int {
 	}
 	files := names
 	if len(files) == 0 {
+		if size, ok := restOf(p.stdin); ok && len(given) == 1 && is(given, "c", "bytes") {
+			p.printf("%d\n", size)
+			return 0
+		}
 		files = []string{"-"}
 	}
 	for _, name := range files {
