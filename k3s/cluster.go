@@ -35,6 +35,22 @@ func WaitReady(ctx context.Context, server Runner, name string, step func(string
 	})
 }
 
+// WaitAllReady is WaitReady for several nodes with one question for all of them.
+func WaitAllReady(ctx context.Context, server Runner, names []string, step func(string)) error {
+	return until(ctx, step, fmt.Sprintf("waiting for %d nodes to be Ready", len(names)), func(ctx context.Context) error {
+		var nodes nodeList
+		if err := get(ctx, server, "nodes", &nodes); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := nodes.ready(name); err != nil {
+				return notYet(fmt.Sprintf("node %q: %v", name, err))
+			}
+		}
+		return nil
+	})
+}
+
 // ForgetNode removes what the cluster remembers of a node: its object, and the secret with the password that a node of that
 // name must show. Neither being there is no error. A node that comes back with an empty disk is rejected otherwise.
 // Source: https://docs.k3s.io/cli/agent (node password) and https://github.com/k3s-io/k3s/issues/802.

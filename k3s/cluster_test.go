@@ -181,3 +181,31 @@ func TestCause(t *testing.T) {
 		}
 	}
 }
+
+func TestWaitAllReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestNode(t)
+		node := func(name, ready string) string {
+			return `{"metadata":{"name":"` + name + `"},"status":{"conditions":[{"type":"Ready","status":"` + ready + `","reason":"KubeletNotReady"}]}}`
+		}
+		answers := []string{
+			`{"items":[` + node("cp1", "True") + `]}`,
+			`{"items":[` + node("cp1", "True") + `,` + node("w1", "False") + `]}`,
+			`{"items":[` + node("cp1", "True") + `,` + node("w1", "True") + `]}`,
+		}
+		r.kubectl = func([]string, string) (string, error) {
+			a := answers[0]
+			answers = answers[1:]
+			return a, nil
+		}
+		var steps []string
+		if err := WaitAllReady(t.Context(), r, []string{"cp1", "w1"}, func(s string) { steps = append(steps, s) }); err != nil {
+			t.Fatal(err)
+		}
+		const doing = "waiting for 2 nodes to be Ready"
+		want := []string{doing, doing + `: node "w1": it has not registered yet`, doing + `: node "w1": it is not Ready (KubeletNotReady):`}
+		if diff := cmp.Diff(want, steps); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -24,12 +24,11 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 		return err
 	}
 	err = wait(ctx, p.o.Timeouts.K3s, "waiting for the nodes", func(ctx context.Context) error {
+		var names []string
 		for _, n := range p.o.Lab.Nodes {
-			if err := k3s.WaitReady(ctx, server, n.Name, step); err != nil {
-				return err
-			}
+			names = append(names, n.Name)
 		}
-		return nil
+		return k3s.WaitAllReady(ctx, server, names, step)
 	})
 	if err != nil || !demo {
 		return err
