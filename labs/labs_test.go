@@ -13,6 +13,7 @@ import (
 
 	"github.com/labctl/labctl/checks"
 	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/fault"
 )
 
 func catalogueIDs() []string {
@@ -25,7 +26,11 @@ func catalogueIDs() []string {
 
 func all(t *testing.T) []Exercise {
 	t.Helper()
-	exercises, err := List(Known{Checks: catalogueIDs()})
+	known := Known{Checks: catalogueIDs()}
+	for _, f := range fault.Catalogue() {
+		known.Faults = append(known.Faults, f.ID)
+	}
+	exercises, err := List(known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +154,24 @@ func TestEveryCheckHasAnExercise(t *testing.T) {
 		if len(byCheck[id]) == 0 {
 			t.Errorf("check %q is in no exercise", id)
 		}
+	}
+}
+
+// The faults say which exercise they belong to, and the exercise lists them.
+func TestFaultsBelongToTheirExercise(t *testing.T) {
+	var want, got []string
+	for _, f := range fault.Catalogue() {
+		want = append(want, f.Exercise+" "+f.ID)
+	}
+	for _, e := range all(t) {
+		for _, name := range e.Faults {
+			got = append(got, e.Number+" "+name)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-internal/fault +exercises\n%s", diff)
 	}
 }
 

@@ -20,19 +20,14 @@ import (
 )
 
 // TestExercises does what the exercises say, one after the other on one simulated lab, and compares what is printed with what their
-// texts show. (That the languages don't differ in this is tested in package labs.)
+// texts show. (That the languages don't differ in this is tested in package labs.) An exercise that changes labctl.yaml has a lab of its own.
 func TestExercises(t *testing.T) {
 	const promised = 120 // commands; fewer would mean that texts were cut, or marked as not to be run
-	l := newLearner(t)
-	// The agents join in the order of the file, so that the pod networks are those of the texts.
-	l.write("nodes:\n  - {name: cp1, role: server, address: 192.168.56.10}\n  - {name: w1, role: agent, address: 192.168.56.11, memoryMiB: 1536}\n")
-	l.labctl("up", "--to", "cluster")
-	l.write("name: lab\n")
-	l.labctl("up")
 	all, err := exercises()
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared := newLearner(t)
 	done := 0
 	for _, e := range all {
 		t.Run(e.Number, func(t *testing.T) {
@@ -40,8 +35,13 @@ func TestExercises(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			steps := labs.Steps(page.Body)
+			l := shared
+			if slices.ContainsFunc(steps, func(s labs.Step) bool { return s.LabFile != "" }) {
+				l = newLearner(t)
+			}
 			l.t, l.variables = t, map[string]string{}
-			for _, s := range labs.Steps(page.Body) {
+			for _, s := range steps {
 				l.do(s)
 				done++
 			}
@@ -61,15 +61,22 @@ type learner struct {
 	errors    string            // what labctl's last command wrote to stderr
 }
 
+// newLearner makes a lab. The agents join in the order of the file, so that their pod networks are those of the texts.
 func newLearner(t *testing.T) *learner {
+	t.Helper()
 	dir := t.TempDir()
-	return &learner{t: t, labFile: filepath.Join(dir, "labctl.yaml"), env: func(key string) string {
+	l := &learner{t: t, labFile: filepath.Join(dir, "labctl.yaml"), env: func(key string) string {
 		switch key {
 		case "XDG_DATA_HOME", "XDG_CACHE_HOME", "HOME":
 			return filepath.Join(dir, key)
 		}
 		return ""
 	}}
+	l.write("nodes:\n  - {name: cp1, role: server, address: 192.168.56.10}\n  - {name: w1, role: agent, address: 192.168.56.11, memoryMiB: 1536}\n")
+	l.labctl("up", "--to", "cluster")
+	l.write("name: lab\n")
+	l.labctl("up")
+	return l
 }
 
 func (l *learner) write(lab string) {

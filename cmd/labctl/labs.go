@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/internal/fault"
 	"github.com/labctl/labctl/labs"
 )
 
@@ -54,6 +55,9 @@ func exercises() ([]labs.Exercise, error) {
 	var known labs.Known
 	for _, c := range checks.Catalogue() {
 		known.Checks = append(known.Checks, c.ID)
+	}
+	for _, f := range fault.Catalogue() {
+		known.Faults = append(known.Faults, f.ID)
 	}
 	return labs.List(known)
 }
@@ -131,6 +135,9 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 		return nil
 	}
 	fmt.Fprintf(&t, "# %s %s\n\n%s\n\n%s\n\n", page.Number, page.Title, page.Goal, strings.TrimSpace(page.Body))
+	if len(e.Faults) > 0 {
+		fmt.Fprintf(&t, "break labctl%s break NAME (%s), then labctl%s fix\n", a.simulateFlag(), strings.Join(e.Faults, ", "), a.simulateFlag())
+	}
 	fmt.Fprintf(&t, "hint  %s --hint\nnext  labctl%s verify %s\n", again, a.simulateFlag(), page.Number)
 	a.ui.Print(t.String())
 	return nil
