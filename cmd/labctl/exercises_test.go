@@ -239,8 +239,8 @@ var masks = []struct {
 	{regexp.MustCompile(`\b10\.43\.(0\.([2-9]|1[1-9]|[2-9]\d|\d{3})|[1-9]\d*\.\d+)\b`), "10.43.DRAWN"},
 	{regexp.MustCompile(`\b(80|443):3\d{4}/TCP,?(443:3\d{4}/TCP)\b`), "80:PORT,443:PORT"},
 	{regexp.MustCompile(`\btcp +6 \d+ [A-Z_]+ `), "tcp 6 STATE "},
-	{regexp.MustCompile(`\b(sport|dport)=([1-7]\d{3}|8[1-9]\d\d|9\d{3}|[1245]\d{4})\b`), "$1=PORT"}, // not 8080 and the NodePorts
-	{regexp.MustCompile(`\bsrc=10\.42\.\d+\.POD dst=10\.42\.0\.[01] `), "src=POD dst=NODE "},        // another node's pod is asked by flannel.1
+	{regexp.MustCompile(`\b(sport|dport)=([1-7]\d{3}|8[1-9]\d\d|9\d{3}|[12456]\d{4}|3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3})\b`), "$1=PORT"}, // not 8080 and the NodePorts
+	{regexp.MustCompile(`\bsrc=10\.42\.\d+\.POD dst=10\.42\.0\.[01] `), "src=POD dst=NODE "},                                                    // another node's pod is asked by flannel.1
 	{regexp.MustCompile(`:[124-6]\d{4}\b`), ":PORT"},
 }
 
