@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -77,7 +76,7 @@ func (a *app) runBreak(ctx context.Context, named []string) (err error) {
 	b := s.bench()
 	label := f.ID
 	if len(named) == 0 {
-		if f, err = anyFault(b, rand.IntN); err != nil {
+		if f, err = anyFault(b, a.choose); err != nil {
 			return err
 		}
 		label = "a fault"
