@@ -92,7 +92,7 @@ func Select(catalogue []Check, names ...string) ([]Check, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("no check or area is called %q", name)
+			return nil, fmt.Errorf("no check or area is called %q: the areas are %s", name, strings.Join(areasOf(catalogue), ", "))
 		}
 	}
 	var selected []Check
@@ -102,6 +102,17 @@ func Select(catalogue []Check, names ...string) ([]Check, error) {
 		}
 	}
 	return selected, nil
+}
+
+// areasOf lists the areas of checks, each once, in the order of the catalogue.
+func areasOf(catalogue []Check) []string {
+	var areas []string
+	for _, c := range catalogue {
+		if !slices.Contains(areas, c.Area) {
+			areas = append(areas, c.Area)
+		}
+	}
+	return areas
 }
 
 func areaKey(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", " ") }

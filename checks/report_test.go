@@ -59,8 +59,8 @@ func TestSelect(t *testing.T) {
 		"an area as people type": {[]string{"Pod-Network"}, []string{"a.one", "a.three"}, ""},
 		"an area with a hyphen":  {[]string{"internal-ip"}, []string{"b.two"}, ""},
 		"both, each once":        {[]string{"a.three", "pod network", "b.two"}, []string{"a.one", "b.two", "a.three"}, ""},
-		"unknown":                {[]string{"a.one", "a.on"}, nil, `no check or area is called "a.on"`},
-		"empty":                  {[]string{""}, nil, `no check or area is called ""`},
+		"unknown":                {[]string{"a.one", "a.on"}, nil, `no check or area is called "a.on": the areas are pod network, INTERNAL-IP`},
+		"empty":                  {[]string{""}, nil, `no check or area is called "": the areas are pod network, INTERNAL-IP`},
 	} {
 		selected, err := Select(catalogue, x.names...)
 		var got []string

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,12 +61,12 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if cerr := a.ui.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil && !a.begun { // cobra refused the command line
-		err = usage(err)
+		err = hinted(exitUsage, err, fmt.Sprintf("%s --help; its usage is: %s", cmd.CommandPath(), cmd.UseLine()))
 	}
 	status := statusOf(ctx, err)
 	var e *exitError
@@ -138,5 +139,5 @@ func (a *app) wantOutput(formats ...string) error {
 			return nil
 		}
 	}
-	return usage(fmt.Errorf("-o %s: this command knows %v", a.output, formats))
+	return usage(fmt.Errorf("-o %q: use %s", a.output, strings.Join(formats, ", ")))
 }

@@ -37,8 +37,13 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// usage marks an error as the user's to mend.
-func usage(err error) error { return &exitError{status: exitUsage, err: err} }
+// usage marks an error as the user's to mend. An error that knows its status keeps it.
+func usage(err error) error {
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		return err
+	}
+	return &exitError{status: exitUsage, err: err}
+}
 
 // hinted adds the command to run next.
 func hinted(status int, err error, hint string) error {

@@ -127,6 +127,9 @@ func (a *app) configured() (*config.Lab, error) {
 	if a.labFile == "" && errors.Is(err, fs.ErrNotExist) {
 		return config.Default(), nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted(exitUsage, err, "labctl --lab "+ssh.Quote(file)+" init writes one")
+	}
 	if err != nil {
 		return nil, err
 	}
