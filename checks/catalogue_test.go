@@ -370,7 +370,27 @@ func fixtures() map[string][]fixture {
 			{"wget crashed", func(f *Facts) {
 				f.probe("w1", true, webIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "exit status 139" })
 			}, Unknown, "w1: exit status 139"},
-			{"no probe pod on w1", func(f *Facts) { f.noProbe("w1", true, webIP) }, Unknown, "w1: no such probe was made"},
+			{"not asked on w1", func(f *Facts) { f.noProbe("w1", true, webIP) }, Unknown, "w1: no such probe was made"},
+			{"fails after good tries", func(f *Facts) {
+				f.Probes = append(f.Probes, Probe{Where: "w1", Pod: "labctl/labctl-probe-w1", Target: netip.MustParseAddrPort(webIP), Outcome: TimedOut})
+			}, Fail, "w1: 10.43.31.179:80 timed out"},
+			{"exec is refused", func(f *Facts) {
+				f.probe("w1", true, webIP, func(p *Probe) { p.Outcome, p.Why = NotAsked, "Error from server: error dialing backend" })
+			}, Fail, "w1: its pod cannot be asked: kubectl exec fails: Error from server: error dialing backend"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
+			{"a probe pod that waits", func(f *Facts) {
+				f.noProbe("w1", true, webIP)
+				f.pod("labctl-probe-w1", func(p *Pod) { p.Running = false })
+			}, Fail, "w1: no pod of labctl/labctl-probe runs there"},
+			{"the DaemonSet is gone", func(f *Facts) { f.noProbePod("cp1", "w1", "w2") }, Fail, "cp1: no pod of labctl/labctl-probe runs there"},
+			{"a cluster without labctl's DaemonSet, recorded", func(f *Facts) {
+				f.noProbePod("cp1", "w1", "w2")
+				f.Cluster.DaemonSets = Fact[[]Workload]{}
+			}, Unknown, "w1: no such probe was made"},
+			{"pods that a table tells in part", func(f *Facts) {
+				f.noProbePod("w1")
+				f.Cluster.Pods.Partial = "namespace demo only"
+			}, Unknown, "w1: no such probe was made"},
 			noCluster(),
 		},
 		"svc.isolated": {
@@ -400,6 +420,10 @@ func fixtures() map[string][]fixture {
 			{"it does not answer inside either", func(f *Facts) {
 				f.probe("cp1", false, helloIP, func(p *Probe) { p.Outcome = TimedOut })
 			}, Unknown, "control: 10.43.45.254:80 was not seen to answer inside"},
+			{"it does not answer inside on cp1 alone", func(f *Facts) {
+				f.probe("cp1", false, helloIP, func(p *Probe) { p.Outcome = TimedOut })
+				f.Probes = append(f.Probes, Probe{Where: "w2", Target: netip.MustParseAddrPort(helloIP), Outcome: Answered, Status: 200})
+			}, Pass, ""},
 			{"another ClusterIP answers inside", func(f *Facts) { f.noProbe("cp1", false, helloIP) }, Unknown, "control"},
 			{"the probe did not work", func(f *Facts) {
 				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "host: interrupted" })
@@ -432,12 +456,14 @@ func fixtures() map[string][]fixture {
 				f.access("w1", VerbLogs, func(a *Access) { a.OK, a.Why = false, "dial tcp 10.0.2.15:10250" })
 			}, Fail, "w1: kubectl logs fails: dial tcp 10.0.2.15:10250"},
 			{"not tried", func(f *Facts) { f.access("w1", VerbLogs, func(a *Access) { a.Known, a.Why = false, "interrupted" }) }, Unknown, "w1: interrupted"},
-			{"no probe pod", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+			{"not tried anywhere", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
 		},
 		"cluster.exec": {
 			asIs(),
 			{"no answer of w1's kubelet", func(f *Facts) { f.access("w1", VerbExec, func(a *Access) { a.OK, a.Why = false, "502 Bad Gateway" }) }, Fail, "w1: kubectl exec fails: 502"},
-			{"no probe pod", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+			{"not tried anywhere", func(f *Facts) { f.Access = nil }, Unknown, "w1: no such probe was made"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
 		},
 		"pod.mtu": {
 			asIs(),
@@ -459,7 +485,15 @@ func fixtures() map[string][]fixture {
 				f.probe("w2", true, "10.42.1.20:80", func(p *Probe) { p.Outcome, p.Why = Inconclusive, "cp1: kubectl exec: exit status 1" })
 			}, Unknown, "w2 -> w1: cp1: kubectl exec"},
 			{"not asked", func(f *Facts) { f.noProbe("w2", true, "10.42.1.20:80") }, Unknown, "w2 -> w1: no such probe"},
-			{"no probe pod on w1", func(f *Facts) { f.pod("labctl-probe-w1", func(p *Pod) { p.Running = false }) }, Unknown, "cp1 -> w1: no probe pod runs on w1"},
+			{"no probe pod on w1", func(f *Facts) { f.pod("labctl-probe-w1", func(p *Pod) { p.Running = false }) }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
+			{"nothing of labctl runs on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
+			{"a cluster without labctl's DaemonSet, recorded", func(f *Facts) {
+				f.noProbePod("cp1", "w1", "w2")
+				f.Cluster.DaemonSets = Fact[[]Workload]{}
+			}, Unknown, "cp1 -> w1: no probe pod runs on w1"},
+			{"exec is refused", func(f *Facts) {
+				f.probe("w2", true, "10.42.1.20:80", func(p *Probe) { p.Outcome, p.Why = NotAsked, "error: unable to upgrade connection: pod does not exist" })
+			}, Fail, "w2: its pod cannot be asked: kubectl exec fails: error: unable to upgrade connection: pod does not exist"},
 			{"one node", func(f *Facts) { f.Lab.Nodes = f.Lab.Nodes[:1] }, NotApplicable, "one node"},
 			noCluster(),
 		},
@@ -475,6 +509,14 @@ func fixtures() map[string][]fixture {
 			{"not asked", func(f *Facts) {
 				f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Name != "" })
 			}, Unknown, "cp1: no such probe"},
+			{"exec is refused", func(f *Facts) {
+				for i, p := range f.Probes {
+					if p.Where == "w1" && p.Name == WebName {
+						f.Probes[i].Outcome, f.Probes[i].Why = NotAsked, "Error from server: error dialing backend"
+					}
+				}
+			}, Fail, "w1: its pod cannot be asked: kubectl exec fails: Error from server"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
 			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
 			noCluster(),
 		},
@@ -686,6 +728,10 @@ func fixtures() map[string][]fixture {
 			{"no such name", func(f *Facts) { f.Lookups[1].Addresses, f.Lookups[1].Why = nil, "server can't find it: NXDOMAIN" }, Fail, "w1: server can't find it: NXDOMAIN"},
 			{"no exec", func(f *Facts) { f.Lookups[1].Known, f.Lookups[1].Why = false, "502" }, Unknown, "w1: 502"},
 			{"not asked", func(f *Facts) { f.Lookups = nil }, Unknown, "w1: no such probe"},
+			{"exec is refused", func(f *Facts) {
+				f.Lookups[1].Known, f.Lookups[1].Refused, f.Lookups[1].Why = false, true, "Error from server: error dialing backend"
+			}, Fail, "w1: its pod cannot be asked: kubectl exec fails: Error from server"},
+			{"no probe pod on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
 			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
 			noCluster(),
 		},

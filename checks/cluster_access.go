@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func accessResult(f Facts, verb string) Result {
 			}
 		}
 		if !tried {
-			j.unknown(n.Name, f.notProbed(n.Name))
+			f.judgeNoPodProbe(&j, n.Name, expected)
 		}
 	}
 	return j.result("the API server asks the kubelet at the node's INTERNAL-IP, port 10250: labctl verify --only INTERNAL-IP, labctl logs NODE")
@@ -74,4 +75,51 @@ func (f Facts) notProbed(node string) string {
 		return why
 	}
 	return "no such probe was made"
+}
+
+// judgeNoPodProbe judges that a node's pod was not asked. That the cluster says which pods run, and none of labctl's runs there, is a
+// finding: a node that runs no pod is broken. Anything else is only a question that nobody put.
+func (f Facts) judgeNoPodProbe(j *judgements, node, expected string) {
+	if !f.probePodMissing(node) {
+		j.unknown(node, f.notProbed(node))
+		return
+	}
+	j.judge(false, expected, noProbePod(node), f.Cluster.Pods.From.showing(f.probePodsOf(node)...))
+}
+
+// noProbePod is the finding that a node does not run a pod that it should.
+func noProbePod(node string) string {
+	return fmt.Sprintf("%s: no pod of %s/%s runs there", node, ProbeNamespace, ProbeDaemonSet)
+}
+
+// probePodMissing says whether a node has no probe pod and should have one. In the records of a cluster that never had labctl's
+// DaemonSet that is no fault.
+func (f Facts) probePodMissing(node string) bool {
+	if _, ok := f.Cluster.ProbePod(node); ok || !f.Cluster.Pods.whole() {
+		return false
+	}
+	return f.Cluster.DaemonSets.Known || slices.ContainsFunc(f.Cluster.Pods.Value, Pod.isProbe)
+}
+
+// probePodsOf says what there is instead of a running probe pod.
+func (f Facts) probePodsOf(node string) []string {
+	var found []string
+	for _, p := range f.Cluster.Pods.Value {
+		switch {
+		case !p.isProbe() || p.Node != node:
+		case p.Deleting:
+			found = append(found, fmt.Sprintf("%s/%s on %s is being deleted", p.Namespace, p.Name, node))
+		default:
+			found = append(found, fmt.Sprintf("%s/%s on %s does not run", p.Namespace, p.Name, node))
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, "none of "+ProbeDaemonSet+" on "+node)
+	}
+	return found
+}
+
+// notAsked is the finding that a node's pod could not be asked, as the API server answered kubectl exec.
+func notAsked(node, why string) string {
+	return fmt.Sprintf("%s: its pod cannot be asked: kubectl exec fails: %s", node, why)
 }

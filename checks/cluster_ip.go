@@ -233,17 +233,17 @@ func ServiceTarget(s Service) (netip.AddrPort, bool) {
 }
 
 func evalFromNodes(f Facts) Result {
-	return answerResult(f, func(p Probe) bool { return p.Pod == "" },
+	return answerResult(f, false,
 		"labctl ssh NODE -- sudo iptables-save -t nat shows kube-proxy's rules (ipvsadm -Ln in IPVS mode); a timeout on some tries is the pod network: check the area \"pod network\" first")
 }
 
 func evalFromPods(f Facts) Result {
-	return answerResult(f, func(p Probe) bool { return p.Pod != "" },
+	return answerResult(f, true,
 		"check the area \"pod network\" first: a pod's packets to pods of other nodes go by flannel.1")
 }
 
-// answerResult judges that web-svc's ClusterIP answered every probe of a kind, on every node.
-func answerResult(f Facts, kind func(Probe) bool, hint string) Result {
+// answerResult judges that web-svc's ClusterIP answered every probe that was made on every node, by itself or in its pod.
+func answerResult(f Facts, inPods bool, hint string) Result {
 	var j judgements
 	s, ok := f.service(WebNamespace, WebService, &j)
 	if !ok {
@@ -255,23 +255,29 @@ func answerResult(f Facts, kind func(Probe) bool, hint string) Result {
 		return j.result(hintDemo)
 	}
 	for _, n := range f.Lab.Nodes {
-		probes := f.probes(n.Name, target, kind)
-		if len(probes) == 0 {
+		probes := f.probes(n.Name, target, func(p Probe) bool { return (p.Pod != "") == inPods })
+		expected := fmt.Sprintf("%s: %s answers", n.Name, target)
+		switch {
+		case len(probes) == 0 && inPods:
+			f.judgeNoPodProbe(&j, n.Name, expected)
+		case len(probes) == 0:
 			j.unknown(n.Name, f.notProbed(n.Name))
 		}
 		for _, p := range probes {
-			judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", n.Name, target), n.Name)
+			judgeProbe(&j, p, expected, n.Name)
 		}
 	}
 	return j.result(hint)
 }
 
-// judgeProbe judges that a probe got a good answer. A probe that did not work says nothing.
+// judgeProbe judges that a probe got a good answer. A probe that did not work says nothing, unless what kept it from working is a finding.
 func judgeProbe(j *judgements, p Probe, expected, subject string) {
 	from, target := p.from(), p.target()
 	switch {
 	case p.Outcome == Inconclusive:
 		j.unknown(subject, p.Why, from)
+	case p.Outcome == NotAsked:
+		j.judge(false, expected, notAsked(p.Where, p.Why), p.From.showing(p.Why))
 	case p.OK():
 		j.judge(true, expected, fmt.Sprintf("%s: %s answers", subject, target), from)
 	case p.Outcome == Answered:
@@ -408,16 +414,17 @@ func evalByName(f Facts) Result {
 		return j.result(hintDemo)
 	}
 	for _, n := range f.Lab.Nodes {
+		expected := fmt.Sprintf("%s: %s answers", n.Name, WebName)
 		tried := false
 		for _, p := range f.Probes {
 			if p.Where != n.Name || p.Name != WebName || p.Pod == "" {
 				continue
 			}
 			tried = true
-			judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", n.Name, WebName), n.Name)
+			judgeProbe(&j, p, expected, n.Name)
 		}
 		if !tried {
-			j.unknown(n.Name, f.notProbed(n.Name))
+			f.judgeNoPodProbe(&j, n.Name, expected)
 		}
 	}
 	return j.result("if svc.from-pods passes and this does not, it is the name: check the area DNS")

@@ -47,6 +47,8 @@ func evalResolves(f Facts) Result {
 			}
 			tried = true
 			switch {
+			case l.Refused:
+				j.judge(false, expected, notAsked(n.Name, l.Why), l.From.showing(l.Why))
 			case !l.Known:
 				j.unknown(n.Name, l.Why, l.From)
 			case len(l.Addresses) == 0:
@@ -57,7 +59,7 @@ func evalResolves(f Facts) Result {
 			}
 		}
 		if !tried {
-			j.unknown(n.Name, f.notProbed(n.Name))
+			f.judgeNoPodProbe(&j, n.Name, expected)
 		}
 	}
 	return j.result(hintDNS)

@@ -312,7 +312,8 @@ const (
 	Answered                    // something answered in HTTP
 	Refused                     // no connection: refused, or no route
 	TimedOut
-	Failed // connected, and then no proper answer
+	Failed   // connected, and then no proper answer
+	NotAsked // the pod that was to ask is there, and the API server could not make it: Why is what it said
 )
 
 func (o Outcome) String() string {
@@ -325,6 +326,8 @@ func (o Outcome) String() string {
 		return "timed out"
 	case Failed:
 		return "failed"
+	case NotAsked:
+		return "could not be asked for"
 	default:
 		return "inconclusive"
 	}
@@ -358,6 +361,7 @@ type Lookup struct {
 	Name      string
 	Addresses []netip.Addr
 	Known     bool   // DNS answered, or did not answer the pod; otherwise nothing can be concluded
+	Refused   bool   // the pod is there, and the API server could not make it ask: Why is what it said
 	Why       string // what went wrong
 	From      Source
 }

@@ -304,6 +304,17 @@ func (f *Facts) noProbe(where string, inPod bool, target string) {
 	})
 }
 
+// noProbePod takes the probe pods off these nodes, and what was asked of them.
+func (f *Facts) noProbePod(nodes ...string) {
+	gone := func(pod string) bool {
+		return slices.ContainsFunc(nodes, func(n string) bool { return pod == "labctl-probe-"+n || pod == "labctl/labctl-probe-"+n })
+	}
+	f.Cluster.Pods.Value = slices.DeleteFunc(f.Cluster.Pods.Value, func(p Pod) bool { return gone(p.Name) })
+	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return gone(p.Pod) })
+	f.Lookups = slices.DeleteFunc(f.Lookups, func(l Lookup) bool { return gone(l.Pod) })
+	f.Access = slices.DeleteFunc(f.Access, func(a Access) bool { return gone(a.Pod) })
+}
+
 // unreached makes a node one that could not be asked, as collect tells it.
 func (f *Facts) unreached(name string) {
 	why := name + ": dial tcp 192.168.56.12:22: connect: no route to host"

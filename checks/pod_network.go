@@ -370,7 +370,7 @@ func Reached(lab *config.Lab, node string) []config.Node {
 func (c Cluster) ProbePod(node string) (Pod, bool) {
 	var found Pod
 	for _, p := range c.Pods.Value {
-		if p.Namespace != ProbeNamespace || p.Node != node || !strings.HasPrefix(p.Name, ProbeDaemonSet+"-") || !p.Running || p.Deleting {
+		if !p.isProbe() || p.Node != node || !p.Running || p.Deleting {
 			continue
 		}
 		if p.Ready {
@@ -379,6 +379,11 @@ func (c Cluster) ProbePod(node string) (Pod, bool) {
 		found = p
 	}
 	return found, found.Name != ""
+}
+
+// isProbe says whether a pod is one of labctl's DaemonSet.
+func (p Pod) isProbe() bool {
+	return p.Namespace == ProbeNamespace && strings.HasPrefix(p.Name, ProbeDaemonSet+"-")
 }
 
 // probePort is where the probe pods' nginx listens.
@@ -402,18 +407,26 @@ func evalPodReach(f Facts) Result {
 	for _, n := range f.Lab.Nodes {
 		for _, other := range Reached(f.Lab, n.Name) {
 			subject := fmt.Sprintf("%s -> %s", n.Name, other.Name)
-			target, ok := Pod{}, false
-			if target, ok = f.Cluster.ProbePod(other.Name); !ok || !target.IP.IsValid() {
+			target, ok := f.Cluster.ProbePod(other.Name)
+			at, valid := ProbeTarget(target)
+			switch {
+			case !ok && f.probePodMissing(other.Name):
+				f.judgeNoPodProbe(&j, other.Name, subject+": its pod answers")
+				continue
+			case !ok || !valid:
 				j.unknown(subject, "no probe pod runs on "+other.Name, pods.From)
 				continue
 			}
-			at, _ := ProbeTarget(target)
+			expected := fmt.Sprintf("%s: %s answers", subject, at)
 			probes := f.probes(n.Name, at, func(p Probe) bool { return p.Pod != "" })
-			if len(probes) == 0 {
+			switch {
+			case len(probes) == 0 && f.probePodMissing(n.Name):
+				f.judgeNoPodProbe(&j, n.Name, expected)
+			case len(probes) == 0:
 				j.unknown(subject, f.notProbed(n.Name))
 			}
 			for _, p := range probes {
-				judgeProbe(&j, p, fmt.Sprintf("%s: %s answers", subject, at), subject)
+				judgeProbe(&j, p, expected, subject)
 			}
 		}
 	}

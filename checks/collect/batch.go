@@ -70,6 +70,8 @@ run() {
 			if apart = append(apart, i); len(apart) == apartAtOnce {
 				wait()
 			}
+		case c.Until:
+			fmt.Fprintf(&s, "n=0\nwhile [ \"$n\" -lt %d ]; do\n\trun %d && break\n\tn=$((n + 1))\ndone\n", c.Times, i)
 		case c.Times > 1:
 			fmt.Fprintf(&s, "n=0\nwhile [ \"$n\" -lt %d ]; do\n\trun %d || break\n\tn=$((n + 1))\ndone\n", c.Times, i)
 		default:

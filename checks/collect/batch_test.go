@@ -63,7 +63,7 @@ func shells(t *testing.T) map[string]Runner {
 }
 
 func TestBatchInARealShell(t *testing.T) {
-	tries := filepath.Join(t.TempDir(), "tries")
+	tries, until := filepath.Join(t.TempDir(), "tries"), filepath.Join(t.TempDir(), "until")
 	batch := []command{
 		{Text: "printf 'no newline'"},
 		{Text: "echo 'labctl 0 0 5 0'"}, // looks like a frame's head
@@ -73,6 +73,8 @@ func TestBatchInARealShell(t *testing.T) {
 		{Text: "printf 'a\\000b\\n\\n'"},
 		{Text: "printf x >>" + tries + "; [ \"$(cat " + tries + ")\" != xxx ]", Times: 8},
 		{Text: "true", Times: 3},
+		{Text: "printf x >>" + until + "; [ \"$(cat " + until + ")\" = xxx ]", Times: 8, Until: true},
+		{Text: "exit 4", Times: 2, Until: true},
 		{Text: "echo apart 1", Apart: true},
 		{Text: "echo apart 2; exit 3", Apart: true},
 	}
@@ -89,12 +91,18 @@ func TestBatchInARealShell(t *testing.T) {
 		{Command: batch[7].Text},
 		{Command: batch[7].Text},
 		{Command: batch[7].Text},
-		{Command: batch[8].Text, Stdout: "apart 1\n"},
-		{Command: batch[9].Text, Stdout: "apart 2\n", Exit: 3},
+		{Command: batch[8].Text, Exit: 1},
+		{Command: batch[8].Text, Exit: 1},
+		{Command: batch[8].Text},
+		{Command: batch[9].Text, Exit: 4},
+		{Command: batch[9].Text, Exit: 4},
+		{Command: batch[10].Text, Stdout: "apart 1\n"},
+		{Command: batch[11].Text, Stdout: "apart 2\n", Exit: 3},
 	}
 	for name, r := range shells(t) {
 		t.Run(name, func(t *testing.T) {
 			os.Remove(tries)
+			os.Remove(until)
 			got := answers(runBatch(t.Context(), r, "w1", batch))
 			if !strings.Contains(got[3].Stderr, "not found") {
 				t.Errorf("a program that does not exist says %q", got[3].Stderr)
@@ -104,6 +112,50 @@ func TestBatchInARealShell(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// What a pod runs several times has an answer for each time, up to the first that fails; what came of the rest is told too.
+func TestPodScriptInARealShell(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tries")
+	lines := []podLine{
+		{text: "echo one"},
+		{text: "printf x >>" + file + "; [ \"$(cat " + file + ")\" != xxx ]", times: 8},
+		{text: "printf 'labctl N 0\\nno newline'", times: 2},
+		{text: "nosuchprogram", times: 2},
+		{text: "false"},
+	}
+	name := func(i int) string { return "kubectl exec -n labctl p -- " + lines[i].text }
+	failed := func(exit string) string { return "\n" + inPod + " " + exit + "\n" }
+	want := []answer{
+		{Command: name(0), Stdout: "one\n"},
+		{Command: name(1)}, {Command: name(1)}, {Command: name(1), Exit: 1, Stderr: failed("1")},
+		{Command: name(2), Stdout: "labctl N 0\nno newline"}, {Command: name(2), Stdout: "labctl N 0\nno newline"},
+		{Command: name(3), Exit: 127, Stderr: failed("127")},
+		{Command: name(4), Exit: 1, Stderr: failed("1")},
+	}
+	for shellName, r := range shells(t) {
+		os.Remove(file)
+		s := newPodScript("labctl", "p", lines)
+		out, err := r.Run(t.Context(), "", strings.NewReader(s.text()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := answers(s.items(Item{Where: "cp1", Stdout: out}))
+		got[6].Stderr = failed("127") // each shell has its own words before it
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", shellName, diff)
+		}
+
+		// Cut off between two tries, the one that is missing says so, and so does all that should have come after it.
+		cut := bytes.Index(out, []byte("labctl "+s.nonce+" 2\n")) + 1
+		cut += bytes.Index(out[cut:], []byte("labctl "+s.nonce+" 2\n"))
+		got = answers(s.items(Item{Where: "cp1", Stdout: out[:cut], Stderr: []byte("error: stream closed\n"), Exit: 1}))
+		const why = "the pod did not come to this: error: stream closed"
+		rest := append(want[:5:5], answer{Command: name(2), Err: why}, answer{Command: name(3), Err: why}, answer{Command: name(4), Err: why})
+		if diff := cmp.Diff(rest, got); diff != "" {
+			t.Errorf("%s, cut off: (-want +got)\n%s", shellName, diff)
+		}
 	}
 }
 

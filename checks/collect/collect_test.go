@@ -262,9 +262,10 @@ func TestHealthyLab(t *testing.T) {
 	for _, i := range e.Items {
 		count[i.Where]++
 	}
-	// 10 commands and 8 tries for each node; on the server the cluster, what would be applied, the control, a connection that is kept and
-	// conntrack's word, and 7 commands for each of 3 pods; 8 tries for each NodePort, Traefik's 4 ports on each node, isolation, routes.
-	want := map[string]int{"cp1": 44, "w1": 18, "w2": 18, checks.Host: 38, VirtualBox: 3}
+	// 10 commands, 8 tries and the control for each node; on the server the cluster, what would be applied, a connection that is kept and
+	// conntrack's word, and for each of 3 pods 5 commands and twice 8 tries; 8 tries for each NodePort, Traefik's 4 ports on each node,
+	// isolation, routes.
+	want := map[string]int{"cp1": 86, "w1": 19, "w2": 19, checks.Host: 38, VirtualBox: 3}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Errorf("items (-want +got)\n%s", diff)
 	}
@@ -326,8 +327,8 @@ func TestKubectlThatFails(t *testing.T) {
 func TestProbesThatFail(t *testing.T) {
 	f := newFakeLab(t)
 	var tries atomic.Int32
-	f.programs["curl"] = func(node string, _ []string, out, stderr io.Writer) int {
-		if node == "w1" && tries.Add(1) == 3 {
+	f.programs["curl"] = func(node string, args []string, out, stderr io.Writer) int {
+		if node == "w1" && args[len(args)-1] == "http://10.43.31.179/" && tries.Add(1) == 3 {
 			fmt.Fprint(out, "000 5.000817")
 			fmt.Fprintln(stderr, "curl: (28) Connection timed out after 5000 milliseconds")
 			return 28
@@ -352,8 +353,160 @@ func TestProbesThatFail(t *testing.T) {
 		t.Errorf("w1 tried %d times, want 3: up to the first that fails", n)
 	}
 	v := got["svc.from-pods"]
-	if v.Status != checks.Fail || !strings.Contains(v.Actual, "w1: 10.43.31.179:80 timed out") || !strings.Contains(v.Actual, "unknown: w2: cp1: kubectl exec") {
+	if v.Status != checks.Fail || v.Actual != "w1: 10.43.31.179:80 timed out\nw2: its pod cannot be asked: kubectl exec fails: "+f.noExec["labctl-probe-x2x2x"] {
 		t.Errorf("svc.from-pods is %s: %s", v.Status, v.Actual)
+	}
+}
+
+// A pod meets another pod of the service with each try: one that fails among good ones is a finding.
+func TestTriesOfPods(t *testing.T) {
+	for name, asked := range map[string]string{"svc.from-pods": "http://10.43.31.179/", "svc.by-name": "http://" + checks.WebName + "/"} {
+		f := newFakeLab(t)
+		var tries atomic.Int32
+		f.inPod["wget"] = func(pod string, args []string, out io.Writer) int {
+			if pod == "labctl-probe-x1x1x" && args[len(args)-1] == asked && tries.Add(1) == 5 {
+				fmt.Fprintln(out, "wget: download timed out")
+				return 1
+			}
+			fmt.Fprintln(out, "<title>")
+			return 0
+		}
+		got, _ := verdicts(t, f.options())
+		for id, v := range got {
+			switch {
+			case id == name && (v.Status != checks.Fail || !strings.HasPrefix(v.Actual, "w1: ") || !strings.HasSuffix(v.Actual, " timed out")):
+				t.Errorf("%s is %s: %s", id, v.Status, v.Actual)
+			case id != name && v.Status == checks.Fail:
+				t.Errorf("%s is %s too: %s", id, v.Status, v.Actual)
+			}
+		}
+		if n := tries.Load(); n != 5 {
+			t.Errorf("%s: %d tries, want 5: up to the first that fails", name, n)
+		}
+	}
+}
+
+// What the API server answers to an exec is a finding; that it does not answer, or is not well itself, is not one about the pod.
+func TestExecThatIsRefused(t *testing.T) {
+	dependent := []string{"svc.from-pods", "svc.by-name", "dns.resolves", "pod.reach"}
+	for why, want := range map[string]checks.Status{
+		"Error from server: error dialing backend: dial tcp 192.168.56.12:10250: connect: no route to host":                                                      checks.Fail,
+		"Error from server: error dialing backend: proxy error from 127.0.0.1:6443 while dialing 192.168.56.12:10250, code 502: 502 Bad Gateway":                 checks.Fail,
+		"error: unable to upgrade connection: pod does not exist":                                                                                                checks.Fail,
+		`Error from server (NotFound): pods "labctl-probe-x2x2x" not found`:                                                                                      checks.Fail,
+		"error: Internal error occurred: error executing command in container: container is not running":                                                         checks.Fail,
+		"The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?":                                                      checks.Unknown,
+		"Unable to connect to the server: net/http: TLS handshake timeout":                                                                                       checks.Unknown,
+		"Error from server (Timeout): the server was unable to return a response in the time allotted, but may still be processing the request (get pods x2x2x)": checks.Unknown,
+		"Error from server: etcdserver: request timed out":                                                                                                       checks.Unknown,
+		"error: You must be logged in to the server (Unauthorized)":                                                                                              checks.Unknown,
+		"sh: kubectl: not found": checks.Unknown,
+	} {
+		f := newFakeLab(t)
+		f.noExec = map[string]string{"labctl-probe-x2x2x": why}
+		got, _ := verdicts(t, f.options())
+		for _, id := range dependent {
+			if v := got[id]; v.Status != want || !strings.Contains(v.Actual, why) {
+				t.Errorf("%s: %s is %s, want %s: %s", why, id, v.Status, want, v.Actual)
+			}
+		}
+	}
+	for name, i := range map[string]Item{
+		"it hung":                     {Exit: exitTimeout, Stderr: []byte("error: unable to upgrade connection: x\n")},
+		"it was not run":              {Err: "no answer", Stderr: []byte("error: unable to upgrade connection: x\n")},
+		"the program in the pod said": {Exit: 1, Stderr: []byte("error: unable to upgrade connection: x\n" + inPod + " 1\n")},
+		"it went well":                {Stderr: []byte("error: unable to upgrade connection: x\n")},
+	} {
+		if got := execRefusal(i); got != "" {
+			t.Errorf("%s: taken for a refusal: %s", name, got)
+		}
+	}
+}
+
+// A node that runs none of labctl's pods is broken, though nobody could be asked there.
+func TestNodeWithoutProbePod(t *testing.T) {
+	f := newFakeLab(t)
+	for n, i := range f.items {
+		if i.Command == cmdCluster {
+			f.items[n].Stdout = bytes.ReplaceAll(i.Stdout, []byte("labctl-probe-x2x2x"), []byte("another-x2x2x"))
+		}
+	}
+	got, _ := verdicts(t, f.options())
+	for _, id := range []string{"cluster.logs", "cluster.exec", "svc.from-pods", "svc.by-name", "dns.resolves", "pod.reach"} {
+		if v := got[id]; v.Status != checks.Fail || v.Actual != "w2: no pod of labctl/labctl-probe runs there" {
+			t.Errorf("%s is %s: %s", id, v.Status, v.Actual)
+		}
+	}
+}
+
+// The control of the isolation probe needs one node that reaches the service, and not at the first try.
+func TestControlOfIsolation(t *testing.T) {
+	for name, x := range map[string]struct {
+		answers func(node string, try int32) bool
+		tries   int32
+		want    checks.Status
+	}{
+		"cp1 alone is cut off":      {func(node string, _ int32) bool { return node != "cp1" }, controlTries + 2, checks.Pass},
+		"w2 answers at the end":     {func(node string, try int32) bool { return node == "w2" && try == controlTries }, 3 * controlTries, checks.Pass},
+		"no node reaches it":        {func(string, int32) bool { return false }, 3 * controlTries, checks.Unknown},
+		"every node has it at once": {func(string, int32) bool { return true }, 3, checks.Pass},
+	} {
+		f := newFakeLab(t)
+		tries := map[string]*atomic.Int32{"cp1": {}, "w1": {}, "w2": {}}
+		curl := f.programs["curl"]
+		f.programs["curl"] = func(node string, args []string, out, stderr io.Writer) int {
+			if args[len(args)-1] == "http://10.43.45.254/" && !strings.Contains(strings.Join(args, " "), "local_port") && !x.answers(node, tries[node].Add(1)) {
+				fmt.Fprint(out, "000 5.000817")
+				return curlTimedOut
+			}
+			return curl(node, args, out, stderr)
+		}
+		got, _ := verdicts(t, f.options())
+		if v := got["svc.isolated"]; v.Status != x.want {
+			t.Errorf("%s: svc.isolated is %s: %s", name, v.Status, v.Actual)
+		}
+		if n := tries["cp1"].Load() + tries["w1"].Load() + tries["w2"].Load(); n != x.tries {
+			t.Errorf("%s: %d tries, want %d", name, n, x.tries)
+		}
+	}
+}
+
+// A connection to a pod that cannot be reached is none: another one is tried. One that was established and then broke counts.
+func TestKeptConnectionIsTriedAgain(t *testing.T) {
+	for name, x := range map[string]struct {
+		failing int32
+		partly  bool
+		tries   int32
+		want    checks.Status
+		actual  string
+	}{
+		"at once":                    {0, false, 1, checks.Pass, ""},
+		"at the third try":           {2, false, 3, checks.Pass, ""},
+		"at the last try":            {keptTries - 1, false, keptTries, checks.Pass, ""},
+		"never":                      {keptTries, false, keptTries, checks.Fail, "10.43.45.254:80: no answer: curl: (28) Connection timed out"},
+		"it breaks after one answer": {1, true, 2, checks.Fail, "10.43.45.254:80: no answer: curl: (28) Connection timed out"},
+	} {
+		f := newFakeLab(t)
+		var tries atomic.Int32
+		curl := f.programs["curl"]
+		f.programs["curl"] = func(node string, args []string, out, stderr io.Writer) int {
+			if !strings.Contains(strings.Join(args, " "), "local_port") || tries.Add(1) > x.failing {
+				return curl(node, args, out, stderr)
+			}
+			if x.partly {
+				fmt.Fprintln(out, "Hostname: hello-6d4b75cb6d-mn9cd\n\n51340 1")
+			}
+			fmt.Fprintln(out, "\n0 0")
+			fmt.Fprintln(stderr, "curl: (28) Connection timed out after 2001 milliseconds")
+			return curlTimedOut
+		}
+		got, _ := verdicts(t, f.options())
+		if v := got["proxy.conntrack"]; v.Status != x.want || !strings.HasPrefix(v.Actual, x.actual) {
+			t.Errorf("%s: proxy.conntrack is %s: %s", name, v.Status, v.Actual)
+		}
+		if n := tries.Load(); n != x.tries {
+			t.Errorf("%s: %d tries, want %d", name, n, x.tries)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 // cmdConnect stands for the connection itself, in the evidence of a node that could not be reached.
 const cmdConnect = "labctl ssh %s -- true"
 
-// tries is how often an address behind which there are several pods is asked from each node: each try meets one of them at random, and
+// tries is how often an address behind which there are several pods is asked from each node and from each node's pod: each try meets one of them at random, and
 // with a dead overlay those on the asking node still answer. It is eight in a lab of three nodes; in a large lab hardly any pod is on the
 // node that asks, and together the nodes meet all of them with fewer.
 func tries(l *config.Lab) int {
@@ -46,7 +46,8 @@ const (
 // command is one line of a batch.
 type command struct {
 	Text     string
-	Times    int        // 0 and 1 are once; otherwise until the first one that fails
+	Times    int        // 0 and 1 are once; otherwise until the first one that fails, or that succeeds
+	Until    bool       // Times is until the first one that succeeds
 	Apart    bool       // beside others of its batch, not before the next one
 	IfFailed bool       // only if the command before it failed
 	Unless   string     // only if the output of the command before it has not this word
@@ -95,14 +96,21 @@ func curlCommand(target netip.AddrPort) string {
 	return "curl -sS -m 5 -o /dev/null -w '%{http_code} %{time_total}' " + targetURL(target)
 }
 
-// probeBatch is a node's second batch. On the server it also holds the control of the isolation probe.
+// controlTries is how often each node asks for what only has to answer once: the control of the isolation probe. Pods that cannot be
+// reached from some nodes must not make it fail by bad luck.
+const controlTries = 4
+
+// probeBatch is a node's second batch. It holds the control of the isolation probe; on the server also what is seen of one connection.
 func probeBatch(l *config.Lab, n config.Node, web, hello netip.AddrPort) []command {
 	var batch []command
 	if web.IsValid() {
 		batch = append(batch, command{Text: curlCommand(web), Times: tries(l)})
 	}
+	if hello.IsValid() {
+		batch = append(batch, command{Text: curlCommand(hello), Times: controlTries, Until: true})
+	}
 	if hello.IsValid() && n.Role == config.RoleServer {
-		batch = append(batch, command{Text: curlCommand(hello)}, command{Text: keptCommand(hello)},
+		batch = append(batch, command{Text: keptCommand(hello), Times: keptTries, Until: true},
 			command{Text: flowsCommand(hello)}, command{Text: flowsProcCommand(hello), IfFailed: true})
 	}
 	return batch
@@ -111,9 +119,13 @@ func probeBatch(l *config.Lab, n config.Node, web, hello netip.AddrPort) []comma
 // keptAnswers is how many requests are made over one connection.
 const keptAnswers = 4
 
+// keptTries is how often a connection is tried until one is established: to pods that cannot be reached none is, which says nothing of
+// connections that are.
+const keptTries = 8
+
 // keptCommand asks several times over one connection, and tells from which port and how many connections each request made.
 func keptCommand(target netip.AddrPort) string {
-	return `curl -sS -m 5 -w '\n%{local_port} %{num_connects}\n'` + strings.Repeat(" "+targetURL(target), keptAnswers)
+	return `curl -sS --fail-early -m 2 -w '\n%{local_port} %{num_connects}\n'` + strings.Repeat(" "+targetURL(target), keptAnswers)
 }
 
 func flowsCommand(target netip.AddrPort) string {
@@ -141,14 +153,17 @@ func podBatch(f checks.Facts, web netip.AddrPort) []command {
 		if !ok || !podName.MatchString(p.Name) {
 			continue
 		}
-		inner := []string{"hostname"}
+		inner := []podLine{{text: cmdHostname}}
 		if web.IsValid() {
-			inner = append(inner, "wget -q -T 5 -O - "+targetURL(web), "wget -q -T 5 -O - http://"+checks.WebName+"/", "nslookup "+checks.WebName)
+			inner = append(inner,
+				podLine{text: "wget -q -T 5 -O - " + targetURL(web), times: tries(f.Lab)},
+				podLine{text: "wget -q -T 5 -O - http://" + checks.WebName + "/", times: tries(f.Lab)},
+				podLine{text: "nslookup " + checks.WebName})
 		}
 		for _, other := range checks.Reached(f.Lab, n.Name) {
 			if there, ok := f.Cluster.ProbePod(other.Name); ok {
 				if target, ok := checks.ProbeTarget(there); ok {
-					inner = append(inner, "wget -q -T 3 -O - "+targetURL(target))
+					inner = append(inner, podLine{text: "wget -q -T 3 -O - " + targetURL(target)})
 				}
 			}
 		}

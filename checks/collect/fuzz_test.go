@@ -236,10 +236,11 @@ func FuzzTables(f *testing.F) {
 func FuzzPodScript(f *testing.F) {
 	f.Add([]byte("labctl N 0\nx\nlabctl N 0 0\nlabctl N 1\n\nlabctl N 1 1\n"), 0)
 	f.Add([]byte("labctl N 0\nx\nlabctl N 0 256\n"), 1)
+	f.Add([]byte("labctl N 0\nx\nlabctl N 0 0\nlabctl N 1\nx\nlabctl N 1 0\nlabctl N 1\nx\nlabctl N 1 0\nlabctl N 1\nx\nlabctl N 1 0\n"), 0)
 	f.Fuzz(func(t *testing.T, out []byte, exit int) {
-		s := &podScript{namespace: "labctl", pod: "p", commands: []string{"a", "b"}, nonce: "N"}
-		if items := s.items(Item{Where: "cp1", Stdout: out, Exit: exit}); len(items) != 2 {
-			t.Errorf("%d items of 2 commands", len(items))
+		s := &podScript{namespace: "labctl", pod: "p", commands: []podLine{{text: "a"}, {text: "b", times: 3}}, nonce: "N"}
+		if items := s.items(Item{Where: "cp1", Stdout: out, Exit: exit}); len(items) < 2 || len(items) > 4 {
+			t.Errorf("%d items of a command and of another that is run up to three times", len(items))
 		}
 	})
 }

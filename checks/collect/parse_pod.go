@@ -58,6 +58,9 @@ func parsePodCommands(e *Evidence, c checks.Cluster) (lookups []checks.Lookup, a
 		case isLookup:
 			l := checks.Lookup{Where: node, Pod: at.namespace + "/" + at.pod, Name: name, From: from}
 			readLookup(&l, i)
+			if why := execRefusal(i); why != "" {
+				l.Refused, l.Why = true, why
+			}
 			lookups = append(lookups, l)
 		case at.verb == checks.VerbLogs || at.inner == cmdHostname:
 			a := checks.Access{Node: node, Pod: at.namespace + "/" + at.pod, Verb: at.verb, From: from, Known: i.Err == "", OK: i.problem() == ""}
@@ -158,14 +161,13 @@ func parseConnection(e *Evidence, hello netip.AddrPort) (checks.Fact[checks.Kept
 	if !hello.IsValid() {
 		return checks.Missing[checks.KeptConnection](why, checks.Source{}), checks.Missing[[]checks.Flow](why, checks.Source{})
 	}
-	kept := parsed(e, server, keptCommand(hello), why, func(out []byte) (checks.KeptConnection, error) { return parseKept(out, hello) })
-	if i, ok := e.find(server, keptCommand(hello)); ok && i.Err == "" && networkStatus(i.Exit) {
-		k, err := parseKept(i.Stdout, hello)
-		if k.Failure = firstLine(i.Stderr); k.Failure == "" {
-			k.Failure = fmt.Sprintf("curl: exit status %d", i.Exit)
+	kept := checks.Missing[checks.KeptConnection](why, checks.Source{Where: server, Command: keptCommand(hello)})
+	for _, i := range e.Items { // it was tried until one was established: the last try counts
+		if i.Where != server || plain(i.Command) != keptCommand(hello) {
+			continue
 		}
-		if err == nil {
-			kept = checks.Known(k, checks.Source{Where: server, Command: i.Command})
+		if kept = parseKeptItem(i, hello); kept.Known && kept.Value.Failure != "" && len(kept.Value.By) > 0 {
+			break // one was, and then broke
 		}
 	}
 	absent := server + ": conntrack was not asked"
@@ -178,6 +180,22 @@ func parseConnection(e *Evidence, hello netip.AddrPort) (checks.Fact[checks.Kept
 		flows = firstKnown(flows, parsed(e, server, flowsProcCommand(hello), absent, parseFlows))
 	}
 	return kept, flows
+}
+
+// parseKeptItem reads one try of a kept connection.
+func parseKeptItem(i Item, hello netip.AddrPort) checks.Fact[checks.KeptConnection] {
+	if i.Err != "" || !networkStatus(i.Exit) {
+		return parsed(&Evidence{Items: []Item{i}}, i.Where, plain(i.Command), "", func(out []byte) (checks.KeptConnection, error) { return parseKept(out, hello) })
+	}
+	from := checks.Source{Where: i.Where, Command: plain(i.Command)}
+	k, err := parseKept(i.Stdout, hello)
+	if err != nil {
+		return checks.Missing[checks.KeptConnection](i.problem(), from)
+	}
+	if k.Failure = firstLine(i.Stderr); k.Failure == "" {
+		k.Failure = fmt.Sprintf("curl: exit status %d", i.Exit)
+	}
+	return checks.Known(k, from)
 }
 
 // networkStatus says whether a curl that ended so met trouble on the network, not its own.

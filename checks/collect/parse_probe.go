@@ -155,6 +155,23 @@ func parseCurlOutput(out []byte) (body []byte, status int, took time.Duration, e
 // inPod is how kubectl exec says that it was the program in the pod that failed, not the way to it.
 const inPod = "command terminated with exit code"
 
+// execRefused is how kubectl exec ends when the API server answered and could not hand it on: to a kubelet that is not there, that
+// knows no such pod, that is another node's. What the API server says of its own troubles, or that it does not answer, is not meant.
+var execRefused = regexp.MustCompile(`^(Error from server: (error dialing backend|no preferred addresses)|Error from server \((NotFound|BadRequest|InternalError)\)|error: (unable to upgrade connection|Internal error occurred|cannot exec ))`)
+
+// execRefusal returns what the API server said instead of running a program in a pod; empty if it did not refuse.
+func execRefusal(i Item) string {
+	if i.Err != "" || i.Exit == 0 || i.Exit >= exitTimeout || bytes.Contains(i.Stderr, []byte(inPod)) {
+		return ""
+	}
+	for line := range strings.Lines(string(i.Stderr[:min(len(i.Stderr), maxBody)])) {
+		if line = firstLine([]byte(line)); execRefused.MatchString(line) {
+			return line
+		}
+	}
+	return ""
+}
+
 func readWget(p *checks.Probe, i Item) {
 	p.Body = string(i.Stdout[:min(len(i.Stdout), maxBody)])
 	p.Why = firstLine(i.Stderr)
@@ -165,6 +182,8 @@ func readWget(p *checks.Probe, i Item) {
 		p.Outcome = checks.Answered
 	case i.Exit == 0:
 		p.Outcome, p.Why = checks.Failed, "the answer was empty"
+	case execRefusal(i) != "":
+		p.Outcome, p.Why = checks.NotAsked, execRefusal(i)
 	case i.Exit >= exitShell || !bytes.Contains(i.Stderr, []byte(inPod)):
 		p.Why = i.problem()
 	case bytes.Contains(i.Stderr, []byte("timed out")):

@@ -821,7 +821,7 @@ func (m *memoryResponse) Write(b []byte) (int, error) { return m.body.Write(b) }
 
 // runCurl is curl with one or more http and https URLs.
 func runCurl(ctx context.Context, p *process) int {
-	given, args, err := options(p.args, "s S m= o= w= k f L I v i silent show-error max-time= connect-timeout= output= write-out= insecure fail location retry= noproxy= H= 4")
+	given, args, err := options(p.args, "s S m= o= w= k f L I v i silent show-error max-time= connect-timeout= output= write-out= insecure fail location retry= noproxy= H= 4 fail-early")
 	if err != nil {
 		fmt.Fprintf(p.stderr, "curl: %v\ncurl: try 'curl --help' for more information\n", err)
 		return 2
@@ -847,6 +847,9 @@ func runCurl(ctx context.Context, p *process) int {
 			output = given["o"] + given["output"]
 		}
 		status = c.curl(ctx, raw, given, output)
+		if _, early := given["fail-early"]; early && status != 0 {
+			break
+		}
 	}
 	return status
 }
