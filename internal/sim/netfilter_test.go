@@ -150,3 +150,44 @@ func TestNetworkPrograms(t *testing.T) {
 	l.fails(0, "cat /proc/net/ip_vs", 1, "No such file")
 	l.fails(0, "sudo kubectl taint node w1 nosuch-", 1, "not found")
 }
+
+// One rule of a service's chain is replaced: its share changes, and k3s writes it anew when it starts.
+func TestReplacedRule(t *testing.T) {
+	l := newLab(t)
+	l.cluster(2, correct)
+	l.demo()
+	const chain = "KUBE-SVC-DX6MYXUNVCCZY4TT"
+	shares := "sudo iptables -t nat -S " + chain + " | grep -o 'probability [0-9.]*'"
+	before := l.run(1, shares)
+	pod := strings.TrimSpace(l.run(1, "sudo iptables -t nat -S "+chain+" | grep -o 'KUBE-SEP-[A-Z0-9]*' | head -n 1"))
+	l.run(1, "sudo iptables -t nat -R "+chain+" 2 -m statistic --mode random --probability 0.9 -j "+pod)
+	if got := l.run(1, shares); got != "probability 0.89999999991\n" || got == before {
+		t.Errorf("replaced: %q, before %q", got, before)
+	}
+	if got := l.run(0, shares); got != before {
+		t.Errorf("the other node's: %q, before %q", got, before)
+	}
+	l.fails(1, "sudo iptables -t nat -R "+chain+" -j "+pod, 2, "-R requires a rule number")
+	l.fails(1, "sudo iptables -t nat -R "+chain+" 9 -j "+pod, 1, "Index of replacement too big.")
+	l.run(1, "sudo systemctl restart k3s-agent")
+	if got := l.run(1, shares); got != before {
+		t.Errorf("after the restart: %q, before %q", got, before)
+	}
+}
+
+// What conntrack does not see is translated to no pod, and conntrack remembers nothing of it.
+func TestUntracked(t *testing.T) {
+	l := newLab(t)
+	l.cluster(2, correct)
+	l.demo()
+	ip := l.clusterIP("demo", "web-svc")
+	ask := "curl -sS -m 1 -o /dev/null http://" + ip + "/"
+	l.run(0, ask)
+	rule := " OUTPUT -d " + ip + " -p tcp --dport 80 -j NOTRACK"
+	l.run(0, "sudo iptables -t raw -I"+rule+" && sudo iptables -t raw -C"+rule)
+	l.fails(0, ask, 28, "timed out")
+	l.run(1, ask)
+	l.fails(0, "sudo iptables -t nat -I"+rule, 4, "Invalid argument")
+	l.run(0, "sudo iptables -t raw -D"+rule)
+	l.run(0, ask)
+}

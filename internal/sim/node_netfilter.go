@@ -416,6 +416,8 @@ type packet struct {
 	to      netip.AddrPort
 	in, out string // devices; empty: a process of the guest, before it is routed, or not at all
 	mark    uint32
+	// untracked is one that conntrack was told to leave alone. What changes addresses rests on conntrack, so it is left alone there, too.
+	untracked bool
 }
 
 // verdict is what became of a packet in a table.
@@ -431,7 +433,7 @@ const (
 // walk sends a packet through a chain of a table. DNAT and MASQUERADE in the table nat are carried out.
 func (g *guest) walk(table, chain string, p *packet) verdict {
 	f := g.firewall()[table]
-	if len(f[chain]) == 0 {
+	if len(f[chain]) == 0 || table == "nat" && p.untracked {
 		return accepted
 	}
 	var through func(chain string, depth int) verdict
@@ -460,6 +462,9 @@ func (g *guest) walk(table, chain string, p *packet) verdict {
 				return returned
 			case "MARK":
 				p.mark = p.mark&^r.setMark.mask ^ r.setMark.value
+			case "NOTRACK":
+				p.untracked = true
+				return accepted // the target ends the table's chains, as ACCEPT does
 			case "DNAT":
 				p.to = r.dnat
 				return accepted

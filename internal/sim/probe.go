@@ -43,7 +43,7 @@ func (g *guest) connect(p packet) (answer, error) {
 		return answer{}, err
 	}
 	a, err := g.deliver(c, rec, &p)
-	if err == nil && sent.to != p.to {
+	if err == nil && sent.to != p.to && !p.untracked {
 		err = g.remember(flow{At: g.now, Proto: p.proto, From: sent.from, To: sent.to, ReplyFrom: p.to, ReplyTo: p.from})
 	}
 	return a, err
@@ -74,7 +74,7 @@ func (g *guest) balance(c *cluster, rec *nodeRecord, p *packet) error {
 		if err := g.walk("filter", "INPUT", p).err(); p.in != "" && err != nil {
 			return err
 		}
-		if !v.local && !c.state.Settings.ClusterCIDR.Contains(p.from.Addr()) {
+		if !v.local && !p.untracked && !c.state.Settings.ClusterCIDR.Contains(p.from.Addr()) {
 			p.mark |= 0x4000
 		}
 		if to, ok := g.stuck(p); v.sticky && ok && slices.Contains(v.real, to) {

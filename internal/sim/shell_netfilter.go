@@ -67,7 +67,7 @@ func runLegacySave(_ context.Context, p *process) int {
 	return 0
 }
 
-// runIptables is iptables [-w] [-t TABLE] with one of -S -F -A -I -D -C -N -X and their long names.
+// runIptables is iptables [-w] [-t TABLE] with one of -S -F -A -I -R -D -C -N -X and their long names.
 func runIptables(_ context.Context, p *process) int {
 	fail := func(status int, format string, args ...any) int {
 		fmt.Fprintf(p.stderr, "iptables v1.8.7 (nf_tables): "+format+"\n", args...)
@@ -96,7 +96,7 @@ func runIptables(_ context.Context, p *process) int {
 		return fail(3, "table `%s' does not exist", table)
 	}
 	verb, rest := args[0], args[1:]
-	if short, ok := map[string]string{"--list-rules": "-S", "--flush": "-F", "--append": "-A", "--insert": "-I", "--delete": "-D", "--check": "-C",
+	if short, ok := map[string]string{"--list-rules": "-S", "--flush": "-F", "--append": "-A", "--insert": "-I", "--replace": "-R", "--delete": "-D", "--check": "-C",
 		"--new-chain": "-N", "--delete-chain": "-X"}[verb]; ok {
 		verb = short
 	}
@@ -139,12 +139,12 @@ func runIptables(_ context.Context, p *process) int {
 			return p.fail("%v", err)
 		}
 		return 0
-	case "-A", "-I", "-D", "-C":
+	case "-A", "-I", "-R", "-D", "-C":
 	default:
 		return p.unknown(strings.Join(p.args, " "))
 	}
 	number := 0
-	if len(rest) > 0 && (verb == "-I" || verb == "-D") {
+	if len(rest) > 0 && (verb == "-I" || verb == "-R" || verb == "-D") {
 		if n, err := strconv.Atoi(rest[0]); err == nil {
 			number, rest = n, rest[1:]
 		}
@@ -161,8 +161,11 @@ func runIptables(_ context.Context, p *process) int {
 			return fail(2, "%v\nTry `iptables -h' or 'iptables --help' for more information.", err)
 		}
 		_, known := chains[r.jump]
-		if r.jump != "" && !known && !slices.Contains(strings.Fields("ACCEPT DROP REJECT RETURN MARK DNAT MASQUERADE"), r.jump) {
+		if r.jump != "" && !known && !slices.Contains(strings.Fields("ACCEPT DROP REJECT RETURN MARK DNAT MASQUERADE NOTRACK"), r.jump) {
 			return fail(2, "Chain '%s' does not exist", r.jump)
+		}
+		if r.jump == "NOTRACK" && table != "raw" {
+			return fail(4, " RULE_%s failed (Invalid argument): rule in chain %s", map[string]string{"-A": "APPEND", "-I": "INSERT", "-R": "REPLACE"}[verb], chain)
 		}
 		at := slices.IndexFunc(have, func(o rule) bool { return o.text == r.text })
 		switch verb {
@@ -173,6 +176,14 @@ func runIptables(_ context.Context, p *process) int {
 				return fail(1, "Index of insertion too big.")
 			}
 			have = slices.Insert(have, max(number, 1)-1, r)
+		case "-R":
+			if number < 1 {
+				return fail(2, "-R requires a rule number")
+			}
+			if number > len(have) {
+				return fail(1, "Index of replacement too big.")
+			}
+			have[number-1] = r
 		default:
 			if at < 0 {
 				return fail(1, "Bad rule (does a matching rule exist in that chain?).")
