@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/labctl/labctl/internal/yaml"
@@ -157,7 +156,7 @@ func (c *cluster) applyOne(st *clusterState, d document, source string) (string,
 	var before map[string]any
 	_ = json.Unmarshal([]byte(text), &before) // it was not applied before: nothing is to be removed
 	merge := d
-	merge.body = mapOf(merged(pruned(have.Body, before, d.body), d.body))
+	merge.body = mapOf(strategic(pruned("", have.Body, before, d.body), d.body, ""))
 	body, err := c.admit(st, merge, have)
 	if err != nil {
 		return "", err
@@ -194,26 +193,6 @@ func covers(have, want any) bool {
 	return have == want
 }
 
-// pruned is a value without the fields that one manifest had and the next has not.
-func pruned(have any, before, now map[string]any) any {
-	m, ok := have.(map[string]any)
-	if !ok {
-		return have
-	}
-	out := maps.Clone(m)
-	for k, v := range before {
-		next, stays := now[k]
-		inner, isMap := v.(map[string]any)
-		switch {
-		case !stays:
-			delete(out, k)
-		case isMap:
-			out[k] = pruned(out[k], inner, mapOf(next))
-		}
-	}
-	return out
-}
-
 // admit validates an object and fills in what the API server chooses.
 func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]any, error) {
 	invalid := func(format string, args ...any) error {
@@ -239,6 +218,9 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 		for n, ctr := range list {
 			if image, _ := dig(ctr, "image").(string); image == "" {
 				return nil, invalid("spec.template.spec.containers[%d].image: Required value", n)
+			}
+			if err := probeProblem(mapOf(ctr)); err != nil {
+				return nil, invalid("spec.template.spec.containers[%d].readinessProbe: %v", n, err)
 			}
 		}
 	case "Service":
@@ -435,137 +417,6 @@ func (p *process) kubectlScale(c *cluster, r *request) int {
 		set(o.Body, float64(n), "spec", "replicas")
 		return nil
 	})
-}
-
-func (p *process) kubectlPatch(c *cluster, r *request) int {
-	text := r.flags["p"] + r.flags["patch"]
-	if r.flags["type"] == "json" {
-		return p.jsonPatch(c, r, text)
-	}
-	var patch map[string]any
-	if err := yaml.Unmarshal([]byte(text), &patch); err != nil || patch == nil {
-		return p.errorf("error: unable to parse %q", text)
-	}
-	encoded, err := json.Marshal(patch)
-	if err == nil {
-		patch = nil
-		err = json.Unmarshal(encoded, &patch)
-	}
-	if t := r.flags["type"]; err != nil || t != "" && t != "merge" && t != "strategic" {
-		return p.errorf("error: the SIMULATED kubectl does not know --type=%s", t)
-	}
-	return p.patch(c, r, func(body map[string]any) (map[string]any, error) { return mapOf(merged(body, patch)), nil })
-}
-
-func (p *process) patch(c *cluster, r *request, change func(body map[string]any) (map[string]any, error)) int {
-	return p.edit(c, r, "patched", func(st *clusterState, o *object) error {
-		k, _ := kindNamed(o.Kind)
-		body, err := change(o.Body)
-		if err != nil {
-			return err
-		}
-		if body, err = c.admit(st, document{kind: k, namespace: o.Namespace, name: o.Name, body: body}, o); err == nil {
-			o.Body = body
-		}
-		return err
-	})
-}
-
-// jsonPatch is --type=json (RFC 6902): add, replace and remove.
-func (p *process) jsonPatch(c *cluster, r *request, text string) int {
-	var operations []struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value"`
-	}
-	if err := json.Unmarshal([]byte(text), &operations); err != nil {
-		return p.errorf("error: unable to parse %q: %v", text, err)
-	}
-	return p.patch(c, r, func(body map[string]any) (map[string]any, error) {
-		var v any = body
-		for _, op := range operations {
-			keys := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
-			for i, k := range keys {
-				keys[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(k)
-			}
-			var err error
-			if v, err = patched(v, op.Op, keys, op.Value); err != nil {
-				return nil, fmt.Errorf("The request is invalid: %w", err)
-			}
-		}
-		return mapOf(v), nil
-	})
-}
-
-// patched is a value after one operation of a JSON patch.
-func patched(v any, op string, path []string, value any) (any, error) {
-	if len(path) == 0 {
-		return value, nil
-	}
-	last := len(path) == 1
-	switch have := v.(type) {
-	case map[string]any:
-		out := maps.Clone(have)
-		inner, there := have[path[0]]
-		switch {
-		case !there && (op != "add" || !last):
-			return nil, fmt.Errorf("doc is missing key: %q", path[0])
-		case last && op == "remove":
-			delete(out, path[0])
-			return out, nil
-		}
-		var err error
-		out[path[0]], err = patched(inner, op, path[1:], value)
-		return out, err
-	case []any:
-		out := slices.Clone(have)
-		if path[0] == "-" && last && op == "add" {
-			return append(out, value), nil
-		}
-		n, err := strconv.Atoi(path[0])
-		switch {
-		case err != nil || n < 0 || n >= len(have):
-			return nil, fmt.Errorf("invalid index %q", path[0])
-		case last && op == "remove":
-			return slices.Delete(out, n, n+1), nil
-		case last && op == "add":
-			return slices.Insert(out, n, value), nil
-		}
-		out[n], err = patched(have[n], op, path[1:], value)
-		return out, err
-	}
-	return nil, fmt.Errorf("no such path at %q", path[0])
-}
-
-// merged lays a JSON merge patch (RFC 7386) over a value; a list of ports is merged by port, as a strategic patch does.
-func merged(v, patch any) any {
-	p, ok := patch.(map[string]any)
-	if !ok {
-		have, isList := v.([]any)
-		add, both := patch.([]any)
-		if isList && both && len(add) > 0 && dig(add[0], "port") != nil {
-			out := slices.Clone(have)
-			for _, a := range add {
-				at := slices.IndexFunc(out, func(h any) bool { return dig(h, "port") == dig(a, "port") })
-				if at >= 0 {
-					out[at] = merged(out[at], a)
-				} else {
-					out = append(out, a)
-				}
-			}
-			return out
-		}
-		return patch
-	}
-	out := maps.Clone(mapOf(v))
-	for k, x := range p {
-		if x == nil {
-			delete(out, k)
-		} else {
-			out[k] = merged(out[k], x)
-		}
-	}
-	return out
 }
 
 func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {

@@ -504,7 +504,11 @@ func (p *process) kubectlRollout(ctx context.Context, c *cluster, r *request) in
 				want, _ = s["desiredNumberScheduled"].(int)
 				have, _ = s["numberAvailable"].(int)
 			} else {
-				have, _ = s["availableReplicas"].(int)
+				all, _ := s["replicas"].(int)
+				updated, _ := s["updatedReplicas"].(int)
+				if have, _ = s["availableReplicas"].(int); updated < want || all > updated {
+					have = -1 // old ones are still there
+				}
 			}
 			if have >= want {
 				p.printf("%s %q successfully rolled out\n", strings.ToLower(strings.ReplaceAll(o.Kind, "DaemonSet", "daemon set")), o.Name)

@@ -213,7 +213,7 @@ func (c *cluster) podView(p *podRecord) map[string]any {
 	status["hostIP"] = n.InternalIP.String()
 	status["hostIPs"] = []any{map[string]any{"ip": n.InternalIP.String()}}
 	status["startTime"] = stamped(p.Scheduled)
-	why, text := "ContainersNotReady", "containers with unready status: []"
+	why, text := "ContainersNotReady", fmt.Sprintf("containers with unready status: %v", p.unready())
 	if started && problem == "" && !p.Completed {
 		// A pod whose node is gone keeps the phase that it was last seen in.
 		status["phase"] = "Running"
@@ -247,7 +247,7 @@ func (c *cluster) podView(p *podRecord) map[string]any {
 			s["state"] = map[string]any{"waiting": map[string]any{"reason": reason, "message": message}}
 		default:
 			s["image"], s["imageID"], s["containerID"] = fullImage(ctr), "docker.io/"+image+"@sha256:"+hexOf(64, image), "containerd://"+hexOf(64, p.UID, start.String())
-			s["ready"], s["started"] = true, true
+			s["ready"], s["started"] = p.probed(ctr), true
 			s["state"] = map[string]any{"running": map[string]any{"startedAt": stamped(start)}}
 		}
 		statuses = append(statuses, s)
@@ -313,10 +313,13 @@ func mapOf(v any) map[string]any {
 
 func (c *cluster) workloadStatus(o *object) map[string]any {
 	pods := c.state.podsOf(o)
-	ready := 0
+	ready, updated, hash := 0, 0, templateHash(o)
 	for _, p := range pods {
 		if c.podReady(p) {
 			ready++
+		}
+		if p.Hash == hash {
+			updated++
 		}
 	}
 	if o.Kind == "DaemonSet" {
@@ -328,7 +331,7 @@ func (c *cluster) workloadStatus(o *object) map[string]any {
 		return s
 	}
 	want := replicas(o)
-	s := map[string]any{"observedGeneration": o.Generation, "replicas": len(pods), "updatedReplicas": len(pods)}
+	s := map[string]any{"observedGeneration": o.Generation, "replicas": len(pods), "updatedReplicas": updated}
 	// What is zero is left out, as the API does.
 	if ready > 0 {
 		s["readyReplicas"], s["availableReplicas"] = ready, ready
@@ -343,9 +346,10 @@ func (c *cluster) workloadStatus(o *object) map[string]any {
 	}
 	s["conditions"] = []any{available, map[string]any{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable",
 		"message": fmt.Sprintf("ReplicaSet %q has successfully progressed.", o.Name+"-"+templateHash(o)), "lastUpdateTime": stamped(o.Created), "lastTransitionTime": stamped(o.Created)}}
-	if len(pods) == 0 {
-		delete(s, "replicas")
-		delete(s, "updatedReplicas")
+	for _, key := range []string{"replicas", "updatedReplicas"} {
+		if s[key] == 0 {
+			delete(s, key)
+		}
 	}
 	return s
 }

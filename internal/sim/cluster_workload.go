@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -83,16 +84,34 @@ func templateHash(o *object) string {
 	return wordOf(10, o.UID, string(data))
 }
 
+// controlDeployment brings a deployment's pods to the end of its rolling update at once. If the new pods never become ready, that end is
+// where the update is stuck: as many old ones stay as may not be missing, beside as many new ones as may be too many.
 func (c *cluster) controlDeployment(st *clusterState, o *object) {
-	want := replicas(o)
+	want, kept := replicas(o), 0
 	hash := templateHash(o)
+	if templatePod(o, hash).hopeless() {
+		healthy := 0
+		for _, p := range st.podsOf(o) {
+			if p.Hash != hash && !p.hopeless() {
+				healthy++
+			}
+		}
+		surge, missing := rollingUpdate(o, want)
+		kept = min(healthy, want-missing)
+		if kept > 0 {
+			want = min(want, want+surge-kept)
+		}
+	}
 	have := 0
 	st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool {
-		if p.Owner.UID != o.UID {
+		switch {
+		case p.Owner.UID != o.UID:
 			return false
-		}
-		if p.Hash == hash && have < want {
+		case p.Hash == hash && have < want:
 			have++
+			return false
+		case p.Hash != hash && !p.hopeless() && kept > 0:
+			kept--
 			return false
 		}
 		return true
@@ -109,6 +128,30 @@ func replicas(o *object) int {
 		return int(n)
 	}
 	return 1
+}
+
+// rollingUpdate is how many pods a deployment may have too many, and how many may be missing, while it is updated.
+func rollingUpdate(o *object, want int) (surge, missing int) {
+	share := func(key string, up bool) int {
+		v := dig(o.Body, "spec", "strategy", "rollingUpdate", key)
+		text, ok := v.(string)
+		if v != nil && !ok {
+			return number(v)
+		}
+		percent, err := strconv.Atoi(strings.TrimSuffix(cmp.Or(text, "25%"), "%"))
+		if err != nil {
+			return 0
+		}
+		if up {
+			return (want*percent + 99) / 100
+		}
+		return want * percent / 100
+	}
+	surge, missing = share("maxSurge", true), min(share("maxUnavailable", false), want)
+	if surge == 0 && missing == 0 {
+		missing = 1 // or nothing could ever be replaced
+	}
+	return surge, missing
 }
 
 func (c *cluster) controlDaemonSet(st *clusterState, o *object) {
@@ -134,11 +177,18 @@ func (c *cluster) controlDaemonSet(st *clusterState, o *object) {
 }
 
 func (c *cluster) newPod(st *clusterState, o *object, hash string) *podRecord {
-	p := &podRecord{Namespace: o.Namespace, Created: c.now, Hash: hash, Version: st.next(), Owner: owner{o.Kind, o.Name, o.UID}}
+	p := templatePod(o, hash)
+	p.Created, p.Version = c.now, st.next()
 	p.UID = st.uid("pod", o.Namespace, o.Name)
+	st.Pods = append(st.Pods, p)
+	return p
+}
+
+// templatePod is a pod of a workload before it is made.
+func templatePod(o *object, hash string) *podRecord {
+	p := &podRecord{Namespace: o.Namespace, Hash: hash, Owner: owner{o.Kind, o.Name, o.UID}}
 	p.Spec, _ = dig(o.Body, "spec", "template", "spec").(map[string]any)
 	p.Labels = stringMap(dig(o.Body, "spec", "template", "metadata", "labels"))
-	st.Pods = append(st.Pods, p)
 	return p
 }
 
@@ -234,7 +284,7 @@ func (c *cluster) podRuns(p *podRecord) bool {
 
 // podReady reports whether the API says that a pod is ready.
 func (c *cluster) podReady(p *podRecord) bool {
-	return c.podRuns(p) && c.nodeReady(c.state.node(p.Node))
+	return c.podRuns(p) && c.nodeReady(c.state.node(p.Node)) && p.unready() == nil
 }
 
 // podsOn are the pods with an address of a node's subnet that run on it.
