@@ -52,6 +52,7 @@ type guestState struct {
 	Chains   map[string]chainChange  `json:"chains,omitempty"`   // what `iptables` changed since boot, by "table/chain"
 	Unserved []string                `json:"unserved,omitempty"` // virtual and real servers that `ipvsadm` removed since boot
 	Clock    time.Duration           `json:"clock,omitempty"`    // how far the clock is ahead of the host's
+	Unsynced bool                    `json:"unsynced,omitempty"` // nothing sets the clock by the network's time
 	Cluster  string                  `json:"cluster"`            // disk of the server whose cluster it joined
 	Problems []string                `json:"problems"`
 	Journal  map[string][]journalRow `json:"journal"` // by unit
@@ -209,7 +210,11 @@ func (w *World) boot(g *guest) error {
 		st.Sysctl, st.Links, st.Routes, st.Chains, st.Unserved, st.Clock = nil, nil, nil, nil, nil, 0
 		for name, u := range st.Units {
 			u.State, u.Result = "inactive", ""
-			st.Units[name] = u
+			if slices.Contains(strings.Fields(imageUnits), name) && (name != timeSync || !st.Unsynced) {
+				delete(st.Units, name) // it runs from boot on
+			} else {
+				st.Units[name] = u
+			}
 		}
 	}); err != nil {
 		return err

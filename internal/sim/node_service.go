@@ -132,7 +132,7 @@ func (g *guest) startUnit(ctx context.Context, name string, at time.Time) error 
 			if name == "systemd-udevd" {
 				st.UdevID = g.machineID()
 			}
-			if name == "systemd-timesyncd" {
+			if name == timeSync {
 				st.Clock = 0 // it asks for the time when it starts
 			}
 			st.setUnit(name, unit{State: "active", Since: at})

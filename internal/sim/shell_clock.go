@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,24 +90,42 @@ func parseDate(text string, now time.Time) (time.Time, bool) {
 	return now.Add(time.Duration(sign*n) * unit), err == nil && ok
 }
 
+// timeSync is the service that sets the clock by the network's time.
+const timeSync = "systemd-timesyncd"
+
 // runTimedatectl is timedatectl show, set-ntp and set-time.
-func runTimedatectl(_ context.Context, p *process) int {
+func runTimedatectl(ctx context.Context, p *process) int {
 	given, args, err := options(p.args, "p= property= value")
 	if err != nil {
 		return p.usage(err)
 	}
-	switch {
-	case slices.Equal(args, []string{"set-ntp", "true"}):
-		return p.setClock(0) // and the time is fetched at once
-	case len(args) == 2 && args[0] == "set-time":
-		fmt.Fprintln(p.stderr, "Failed to set time: Automatic time synchronization is enabled")
+	said := func(format string, args ...any) int {
+		fmt.Fprintf(p.stderr, format+"\n", args...)
 		return 1
+	}
+	if len(args) == 2 && p.session.user != "root" {
+		return said("Failed to %s: Interactive authentication required.", strings.Replace(args[0], "-", " ", 1))
+	}
+	synced := p.guest.unit(timeSync).State == "active"
+	switch {
+	case len(args) == 2 && args[0] == "set-ntp":
+		return p.setNTP(ctx, args[1])
+	case len(args) == 2 && args[0] == "set-time" && synced:
+		return said("Failed to set time: Automatic time synchronization is enabled")
+	case len(args) == 2 && args[0] == "set-time":
+		at := p.guest.clock().UTC()
+		wanted, ok := parseDate(args[1], at)
+		if !ok {
+			return said("Failed to parse time specification '%s': Invalid argument", args[1])
+		}
+		return p.setClock(p.guest.state.Clock + wanted.Sub(at))
 	case len(args) != 1 || args[0] != "show":
 		return p.unknown(strings.Join(p.args, " "))
 	}
 	now := p.guest.clock().UTC().Format("Mon 2006-01-02 15:04:05 UTC")
+	yes := map[bool]string{true: "yes", false: "no"}[synced]
 	wanted := given["p"] + given["property"]
-	for _, kv := range [][2]string{{"Timezone", "Etc/UTC"}, {"LocalRTC", "no"}, {"CanNTP", "yes"}, {"NTP", "yes"}, {"NTPSynchronized", "yes"}, {"TimeUSec", now}, {"RTCTimeUSec", now}} {
+	for _, kv := range [][2]string{{"Timezone", "Etc/UTC"}, {"LocalRTC", "no"}, {"CanNTP", "yes"}, {"NTP", yes}, {"NTPSynchronized", yes}, {"TimeUSec", now}, {"RTCTimeUSec", now}} {
 		switch {
 		case wanted != "" && wanted != kv[0]:
 		case is(given, "value"):
@@ -116,6 +133,27 @@ func runTimedatectl(_ context.Context, p *process) int {
 		default:
 			p.printf("%s=%s\n", kv[0], kv[1])
 		}
+	}
+	return 0
+}
+
+// setNTP enables or disables the service that keeps the time, also for later boots.
+func (p *process) setNTP(ctx context.Context, word string) int {
+	on, known := map[string]bool{"true": true, "yes": true, "1": true, "on": true, "false": false, "no": false, "0": false, "off": false}[word]
+	if !known {
+		fmt.Fprintf(p.stderr, "Failed to parse NTP setting '%s': Invalid argument\n", word)
+		return 1
+	}
+	err := p.guest.update(func(st *guestState) { st.Unsynced = !on })
+	switch {
+	case err != nil:
+	case on:
+		err = p.guest.startUnit(ctx, timeSync, time.Now())
+	default:
+		err = p.guest.stopUnit(timeSync, time.Now())
+	}
+	if err != nil {
+		return p.fail("%v", err)
 	}
 	return 0
 }
