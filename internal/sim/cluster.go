@@ -501,6 +501,10 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 		"volumes.kubernetes.io/controller-managed-attach-detach": "true",
 	})
 	delete(n.Annotations, "alpha.kubernetes.io/provided-node-ip")
+	delete(n.Annotations, "k3s.io/external-ip")
+	if s.ExternalIP.IsValid() {
+		n.Annotations["k3s.io/external-ip"] = s.ExternalIP.String()
+	}
 	if s.NodeIP.IsValid() {
 		n.Annotations["alpha.kubernetes.io/provided-node-ip"] = s.NodeIP.String()
 	}
@@ -555,9 +559,12 @@ func (c *cluster) put(st *clusterState, o *object) {
 }
 
 // nodeReady reports whether the kubelet of a node is heard of.
-func (c *cluster) nodeReady(n *nodeRecord) bool {
+func (c *cluster) nodeReady(n *nodeRecord) bool { return c.connected(n) && !c.now.Before(n.Ready) }
+
+// connected reports whether the k3s that registered a node still runs, and has its connection to the server.
+func (c *cluster) connected(n *nodeRecord) bool {
 	g := c.up[n.Disk]
-	if g == nil || !g.state.Boot.Equal(n.Boot) || c.now.Before(n.Ready) {
+	if g == nil || !g.state.Boot.Equal(n.Boot) {
 		return false
 	}
 	if _, u, ok := g.k3sUnit(); !ok || !u.Since.Equal(n.Start) {

@@ -525,48 +525,6 @@ func (p *process) kubectlRollout(ctx context.Context, c *cluster, r *request) in
 	return 0
 }
 
-// kubelet finds the pod that exec and logs name, by way of its node's kubelet: the API server connects to the node's INTERNAL-IP.
-func (p *process) kubelet(c *cluster, r *request) (*podRecord, *guest, int) {
-	if len(r.words) == 0 {
-		return nil, nil, p.errorf("error: pod, type/name or --filename must be specified")
-	}
-	name := strings.TrimPrefix(strings.TrimPrefix(r.words[0], "pod/"), "pods/")
-	var pod *podRecord
-	kindName, owned, isOwner := strings.Cut(name, "/")
-	for _, q := range c.state.Pods {
-		if q.Namespace != r.namespace {
-			continue
-		}
-		if q.Name == name || isOwner && q.Owner.Name == owned && strings.HasPrefix(strings.ToLower(q.Owner.Kind), strings.TrimSuffix(strings.ToLower(kindName), "s")) && pod == nil {
-			pod = q
-		}
-	}
-	if pod == nil {
-		return nil, nil, p.errorf("Error from server (NotFound): pods %q not found", name)
-	}
-	if pod.Node == "" || !c.podStarted(pod) {
-		return nil, nil, p.errorf("Error from server (BadRequest): pod %s does not have a host assigned", pod.Name)
-	}
-	n := c.state.node(pod.Node)
-	server := c.up[c.disk]
-	host := server.reach(n.InternalIP)
-	address := fmt.Sprintf("%s:10250", n.InternalIP)
-	if host == nil {
-		return nil, nil, p.errorf("Error from server: error dialing backend: proxy error from 127.0.0.1:6443 while dialing %s, code 502: 502 Bad Gateway", address)
-	}
-	if _, _, ok := host.k3sUnit(); !ok {
-		return nil, nil, p.errorf("Error from server: error dialing backend: dial tcp %s: connect: connection refused", address)
-	}
-	if host.disk != n.Disk {
-		// The kubelet at that address is another node's.
-		return nil, nil, p.errorf("error: unable to upgrade connection: pod does not exist")
-	}
-	if !c.podRuns(pod) {
-		return nil, nil, p.errorf("error: unable to upgrade connection: container not found (%q)", fmt.Sprint(pod.containers()[0]["name"]))
-	}
-	return pod, host, 0
-}
-
 func (c *cluster) podStarted(p *podRecord) bool {
 	at, ok := c.podStart(p)
 	return ok && !c.now.Before(at)

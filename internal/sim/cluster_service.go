@@ -99,16 +99,26 @@ func (p *podRecord) namedPort(name string) int {
 	return 0
 }
 
-// ingress are the addresses that ServiceLB publishes for a LoadBalancer service: those of the nodes that run a pod of its DaemonSet.
+// ingress are the addresses that ServiceLB publishes for a LoadBalancer service: those of the nodes that run a ready pod of its
+// DaemonSet, and of those only the external ones as soon as one of the nodes has any.
+// Source: podIPs in https://github.com/k3s-io/k3s/blob/v1.34.3%2Bk3s1/pkg/cloudprovider/servicelb.go.
 func (c *cluster) ingress(o *object) []netip.Addr {
 	if dig(o.Body, "spec", "type") != "LoadBalancer" {
 		return nil
 	}
-	var all []netip.Addr
+	var internal, external []netip.Addr
 	for _, p := range c.state.Pods {
 		if p.Labels["svccontroller.k3s.cattle.io/svcname"] == o.Name && p.Labels["svccontroller.k3s.cattle.io/svcnamespace"] == o.Namespace && c.podReady(p) {
-			all = append(all, c.state.node(p.Node).InternalIP)
+			n := c.state.node(p.Node)
+			internal = append(internal, n.InternalIP)
+			if n.Settings.ExternalIP.IsValid() {
+				external = append(external, n.Settings.ExternalIP)
+			}
 		}
+	}
+	all := internal
+	if external != nil {
+		all = external
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)

@@ -50,7 +50,10 @@ func (c *cluster) row(i item) []string {
 	switch i.kind.Name {
 	case "Node":
 		n := c.state.node(i.name)
-		status, roles := "NotReady", "<none>"
+		status, roles, external := "NotReady", "<none>", "<none>"
+		if a := n.Settings.ExternalIP; a.IsValid() {
+			external = a.String()
+		}
 		if c.nodeReady(n) {
 			status = "Ready"
 		}
@@ -60,7 +63,7 @@ func (c *cluster) row(i item) []string {
 		if n.Labels["node-role.kubernetes.io/control-plane"] != "" {
 			roles = "control-plane"
 		}
-		return []string{i.name, status, roles, old, n.Settings.Version, n.InternalIP.String(), "<none>", osImage, kernelVersion, "containerd://2.1.5-k3s1"}
+		return []string{i.name, status, roles, old, n.Settings.Version, n.InternalIP.String(), external, osImage, kernelVersion, "containerd://2.1.5-k3s1"}
 	case "Pod":
 		status := dig(i.body, "status")
 		ready, total, word := 0, 0, fmt.Sprint(dig(status, "phase"))

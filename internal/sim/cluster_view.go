@@ -152,8 +152,12 @@ func (c *cluster) nodeView(n *nodeRecord) map[string]any {
 	}
 	resources := map[string]any{"cpu": fmt.Sprint(n.CPUs), "ephemeral-storage": "20145724Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0",
 		"memory": fmt.Sprintf("%dKi", n.Memory*1024-90000), "pods": "110"}
+	addresses := []any{map[string]any{"address": n.InternalIP.String(), "type": "InternalIP"}}
+	if a := n.Settings.ExternalIP; a.IsValid() {
+		addresses = append(addresses, map[string]any{"address": a.String(), "type": "ExternalIP"})
+	}
 	return map[string]any{"metadata": meta, "spec": spec, "status": map[string]any{
-		"addresses": []any{map[string]any{"address": n.InternalIP.String(), "type": "InternalIP"}, map[string]any{"address": n.Name, "type": "Hostname"}},
+		"addresses": append(addresses, map[string]any{"address": n.Name, "type": "Hostname"}),
 		"capacity":  resources, "allocatable": resources,
 		"conditions": []any{
 			condition("NetworkUnavailable", "False", "FlannelIsUp", "Flannel is running on this node"),

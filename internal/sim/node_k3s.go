@@ -21,6 +21,7 @@ type k3sSettings struct {
 	Version     string       `json:"version"`
 	NodeName    string       `json:"nodeName"`
 	NodeIP      netip.Addr   `json:"nodeIP,omitzero"`
+	ExternalIP  netip.Addr   `json:"externalIP,omitzero"`
 	Iface       string       `json:"iface,omitempty"` // flannel-iface
 	Server      string       `json:"server,omitempty"`
 	Token       string       `json:"token,omitempty"`
@@ -29,8 +30,9 @@ type k3sSettings struct {
 	ServiceCIDR netip.Prefix `json:"serviceCIDR,omitzero"`
 	Disable     []string     `json:"disable,omitempty"`
 	ProxyMode   string       `json:"proxyMode"`
-	ConfigMode  string       `json:"configMode"` // write-kubeconfig-mode
-	Args        []string     `json:"args"`       // for the annotation k3s.io/node-args
+	ConfigMode  string       `json:"configMode"`           // write-kubeconfig-mode
+	EgressMode  string       `json:"egressMode,omitempty"` // egress-selector-mode
+	Args        []string     `json:"args"`                 // for the annotation k3s.io/node-args
 	MachineID   string       `json:"machineID"`
 }
 
@@ -179,6 +181,7 @@ func (g *guest) interpret(s *k3sSettings, flags map[string][]string, env map[str
 	s.TLSSAN = list("tls-san")
 	s.Disable = list("disable")
 	s.ConfigMode = last("write-kubeconfig-mode", "0600")
+	s.EgressMode = last("egress-selector-mode", "")
 	var err error
 	for name, cidr := range map[string]*netip.Prefix{"cluster-cidr": &s.ClusterCIDR, "service-cidr": &s.ServiceCIDR} {
 		fallback := map[string]string{"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}[name]
@@ -192,6 +195,11 @@ func (g *guest) interpret(s *k3sSettings, flags map[string][]string, env map[str
 		}
 		if !g.has(s.NodeIP) {
 			return fmt.Errorf("failed to find interface with specified node ip %s", s.NodeIP)
+		}
+	}
+	if v := last("node-external-ip", ""); v != "" {
+		if s.ExternalIP, err = netip.ParseAddr(v); err != nil {
+			return fmt.Errorf("invalid node-external-ip: invalid ip format '%s'", v)
 		}
 	}
 	s.Iface = last("flannel-iface", "")
