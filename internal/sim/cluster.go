@@ -29,6 +29,7 @@ type clusterState struct {
 	Nodes    []*nodeRecord        `json:"nodes"`    // in order of joining
 	Pods     []*podRecord         `json:"pods"`
 	Objects  []*object            `json:"objects"`
+	Deployed time.Time            `json:"deployed"` // the start of the server that last applied k3s's own manifests
 	Deleted  map[string]serviceAt `json:"deleted"` // nodes that were deleted while their service ran: it does not register again
 }
 
@@ -404,7 +405,7 @@ func (m *moment) settleCluster(server *guest) (bool, error) {
 				joined = append(joined, n)
 			}
 		}
-		c.system(st)
+		c.system(st, u.Since)
 		return nil
 	}); err != nil {
 		return false, err

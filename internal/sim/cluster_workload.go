@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -193,7 +194,7 @@ func templatePod(o *object, hash string) *podRecord {
 }
 
 // schedule puts a pod on the ready node that has the fewest pods of its kind, then the fewest pods, then comes first. So
-// pods spread over the nodes, as topologySpreadConstraints ask and as the scheduler does by default.
+// pods spread over the nodes, as the scheduler does by default; topologySpreadConstraints may keep a node from having any more.
 func (c *cluster) schedule(st *clusterState, p *podRecord) {
 	type load struct{ own, all int }
 	loads := map[string]load{}
@@ -217,6 +218,8 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 			reasons["node(s) had untolerated taint(s)"]++
 		case !selects(p.Spec["nodeSelector"], n.Labels):
 			reasons["node(s) didn't match Pod's node affinity/selector"]++
+		case !st.maySpread(p, n):
+			reasons["node(s) didn't match pod topology spread constraints"]++
 		default:
 			if best == nil || cmp.Or(cmp.Compare(loads[n.Name].own, loads[best.Name].own), cmp.Compare(loads[n.Name].all, loads[best.Name].all)) < 0 {
 				best = n
@@ -232,6 +235,35 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 		return
 	}
 	c.bind(st, p, best)
+}
+
+// maySpread reports whether a pod's topologySpreadConstraints that must hold still do with it on that node. As the scheduler does by default,
+// a node that a pod may not go to for its taints counts as one without such pods.
+func (st *clusterState) maySpread(p *podRecord, on *nodeRecord) bool {
+	list, _ := p.Spec["topologySpreadConstraints"].([]any)
+	for _, raw := range list {
+		c := mapOf(raw)
+		key, _ := c["topologyKey"].(string)
+		if c["whenUnsatisfiable"] == "ScheduleAnyway" || on.Labels[key] == "" {
+			continue
+		}
+		pods := map[string]int{}
+		for _, n := range st.Nodes {
+			if domain := n.Labels[key]; domain != "" && selects(p.Spec["nodeSelector"], n.Labels) {
+				pods[domain] += 0
+			}
+		}
+		for _, o := range st.Pods {
+			if n := st.node(o.Node); n != nil && o.Namespace == p.Namespace && selects(dig(c, "labelSelector", "matchLabels"), o.Labels) {
+				pods[n.Labels[key]]++
+			}
+		}
+		fewest := slices.Min(slices.Collect(maps.Values(pods)))
+		if pods[on.Labels[key]]+1-fewest > max(1, number(c["maxSkew"])) {
+			return false
+		}
+	}
+	return true
 }
 
 // bind gives a pod its node and the next address of the node's subnet.
@@ -359,8 +391,9 @@ func fullImage(container map[string]any) string {
 	return "docker.io/" + repository + ":" + tag
 }
 
-// system makes what k3s itself brings, and takes away what its settings disable.
-func (c *cluster) system(st *clusterState) {
+// system makes what k3s itself brings, and takes away what its settings disable. Its own manifests are applied each time the server
+// starts: what somebody deletes of them stays away until then.
+func (c *cluster) system(st *clusterState, started time.Time) {
 	for _, ns := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
 		if st.object("Namespace", "", ns) == nil {
 			c.put(st, &object{Kind: "Namespace", Name: ns, Body: map[string]any{"apiVersion": "v1", "kind": "Namespace",
@@ -371,6 +404,8 @@ func (c *cluster) system(st *clusterState) {
 		c.put(st, &object{Kind: "Service", Namespace: "default", Name: "kubernetes", Body: service(st.Settings.serviceIP(1), "ClusterIP", nil,
 			map[string]any{"component": "apiserver", "provider": "kubernetes"}, port("https", "TCP", 443, 6443, 0))})
 	}
+	deployed := st.Deployed.Equal(started)
+	st.Deployed = started
 	for _, a := range addons() {
 		disabled := slices.Contains(st.Settings.Disable, a.name)
 		for _, o := range a.objects(st) {
@@ -378,7 +413,7 @@ func (c *cluster) system(st *clusterState) {
 			switch {
 			case disabled && have != nil:
 				st.Objects = slices.DeleteFunc(st.Objects, func(x *object) bool { return x == have })
-			case !disabled && have == nil:
+			case !disabled && have == nil && !deployed:
 				o.Namespace = "kube-system"
 				c.put(st, o)
 			}
