@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"os"
 	"slices"
@@ -47,8 +48,8 @@ func probeHost(ctx context.Context, client *http.Client, url string, timeout tim
 		Command: fmt.Sprintf(`curl -sS%s -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, insecure, int(timeout.Seconds()), url),
 		Started: time.Now(),
 	}
-	status, body, err := get(ctx, client, url, timeout)
-	item.Took = time.Since(item.Started)
+	status, body, took, err := get(ctx, client, url, timeout)
+	item.Took = took
 	item.Stdout = fmt.Appendf(redact(body), "\n%03d %.6f\n", status, item.Took.Seconds())
 	switch {
 	case err == nil:
@@ -61,23 +62,41 @@ func probeHost(ctx context.Context, client *http.Client, url string, timeout tim
 	return item
 }
 
-func get(ctx context.Context, client *http.Client, url string, timeout time.Duration) (status int, body []byte, err error) {
+// timekeeper is a connection, or the error of one that did not come about, that tells by itself how long it took: one of a simulated
+// network, where the time that passes on this machine is the simulation's own and says nothing of that network.
+type timekeeper interface{ Elapsed() time.Duration }
+
+func get(ctx context.Context, client *http.Client, url string, timeout time.Duration) (status int, body []byte, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	var keeper timekeeper
+	begun := time.Now()
+	defer func() {
+		took = time.Since(begun)
+		if err == nil && keeper != nil || err != nil && errors.As(err, &keeper) {
+			took = min(keeper.Elapsed(), timeout)
+		}
+	}()
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		conn := i.Conn
+		if secured, ok := conn.(*tls.Conn); ok {
+			conn = secured.NetConn()
+		}
+		keeper, _ = conn.(timekeeper)
+	}}), http.MethodGet, url, nil)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, 0, err
 	}
 	request.Close = true // kube-proxy chooses a pod for each connection, not for each request
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := own.Do(request)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, 0, err
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
-	return response.StatusCode, body, err
+	return response.StatusCode, body, 0, err
 }
 
 // curlStatus is the exit status that curl has for an error.

@@ -88,6 +88,54 @@ func TestHostProbe(t *testing.T) {
 	}
 }
 
+// kept is a connection, or an error, of a network that has a time of its own.
+type kept struct {
+	net.Conn
+	after time.Duration
+}
+
+func (k kept) Elapsed() time.Duration { return k.after }
+func (k kept) Error() string          { return "no answer" }
+func (k kept) Timeout() bool          { return true }
+
+// Of a network that tells how long it took, that counts, and no longer than was waited; of any other the time that passed does.
+func TestHostProbeTakesTheNetworksTime(t *testing.T) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") })
+	plain, secured := httptest.NewServer(answer), httptest.NewTLSServer(answer)
+	defer plain.Close()
+	defer secured.Close()
+	dial := func(s *httptest.Server, after time.Duration) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", s.Listener.Addr().String())
+			return kept{c, after}, err
+		}
+	}
+	const limit = time.Minute
+	for name, x := range map[string]struct {
+		url  string
+		dial func(context.Context) (net.Conn, error)
+		want time.Duration
+		exit int
+	}{
+		"answers":        {"http://192.168.56.10:31885/", dial(plain, 3*time.Second), 3 * time.Second, 0},
+		"answers TLS":    {"https://192.168.56.10:443/", dial(secured, 4*time.Second), 4 * time.Second, 0},
+		"does not":       {"http://192.168.56.10:31885/", func(context.Context) (net.Conn, error) { return nil, kept{after: limit} }, limit, curlTimedOut},
+		"takes too long": {"http://192.168.56.10:31885/", func(context.Context) (net.Conn, error) { return nil, kept{after: time.Hour} }, limit, curlTimedOut},
+	} {
+		item := probeHost(t.Context(), clientTo(x.dial), x.url, limit)
+		told := fmt.Sprintf(" %.6f\n", x.want.Seconds())
+		if item.Took != x.want || item.Exit != x.exit || !strings.HasSuffix(string(item.Stdout), told) {
+			t.Errorf("%s: took %s, exit status %d, told %q (%s), want %s, %d, %q", name, item.Took, item.Exit, item.Stdout, item.Stderr, x.want, x.exit, told)
+		}
+	}
+	item := probeHost(t.Context(), clientTo(func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", plain.Listener.Addr().String())
+	}), "http://192.168.56.10:31885/", limit)
+	if item.Took <= 0 || item.Took >= limit || item.Exit != 0 {
+		t.Errorf("a real network: took %s, exit status %d", item.Took, item.Exit)
+	}
+}
+
 // An interruption says nothing about the network.
 func TestHostProbeInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -30,7 +30,7 @@ type clusterState struct {
 	Pods     []*podRecord         `json:"pods"`
 	Objects  []*object            `json:"objects"`
 	Deployed time.Time            `json:"deployed"` // the start of the server that last applied k3s's own manifests
-	Deleted  map[string]serviceAt `json:"deleted"` // nodes that were deleted while their service ran: it does not register again
+	Deleted  map[string]serviceAt `json:"deleted"`  // nodes that were deleted while their service ran: it does not register again
 }
 
 // serviceAt identifies one run of k3s on one disk.

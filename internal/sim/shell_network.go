@@ -735,7 +735,7 @@ func (c *client) fetch(ctx context.Context, target *url.URL) fetched {
 		}
 		c.open[key] = conn
 	}
-	r := fetched{status: http.StatusOK, took: 1500 * time.Microsecond, connects: connects, localPort: conn.port}
+	r := fetched{status: http.StatusOK, took: answerTime, connects: connects, localPort: conn.port}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return fetched{err: err}

@@ -218,6 +218,11 @@ type conn struct {
 
 func (c conn) RemoteAddr() net.Addr { return c.remote }
 
+// answerTime is how long a request and its answer take on the simulated network.
+const answerTime = 1500 * time.Microsecond
+
+func (c conn) Elapsed() time.Duration { return answerTime }
+
 // connect gives the caller one end and serve, in its own goroutine, the other.
 func (w *World) connect(ctx context.Context, to netip.AddrPort, serve server) (net.Conn, error) {
 	client, server, err := w.pairs.connect(ctx)

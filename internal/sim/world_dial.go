@@ -20,7 +20,10 @@ import (
 // NAT rule, a pod or a service that the host has a route to, or the servers of images and of k3s releases by their names.
 //
 // It fails as a real dial does, with a *net.OpError that holds ECONNREFUSED, EHOSTUNREACH or ENETUNREACH, or, where a
-// real packet would be lost, when ctx ends. Everything else is refused: nothing outside loopback is ever dialled.
+// real packet would be lost, the timeout that ctx's deadline would end in, some time before that. Everything else is refused: nothing
+// outside loopback is ever dialled.
+//
+// The connection, or the error of a lost packet, has a method Elapsed: how long it takes on the simulated network.
 func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		var to net.Addr
@@ -58,15 +61,40 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 		return w.connect(ctx, to, serve)
 	}
 	if errors.Is(err, errLost) {
-		select {
-		case <-ctx.Done(): // as with a packet that nobody answers
-			return fail(dialTimeout(ctx.Err()))
-		case <-w.done:
-			return fail(net.ErrClosed)
-		}
+		return fail(w.unanswered(ctx))
 	}
 	return fail(err)
 }
+
+// unanswered is what becomes of a packet that nobody answers.
+func (w *World) unanswered(ctx context.Context) error {
+	after := connectLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		after = min(after, time.Until(deadline))
+	}
+	timer := time.NewTimer(min(after, internalWait))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return dialTimeout(ctx.Err())
+	case <-w.done:
+		return net.ErrClosed
+	case <-timer.C:
+		return lateError{after}
+	}
+}
+
+// connectLimit is how long Linux tries to connect.
+const connectLimit = 127 * time.Second
+
+// lateError is a timeout, told before its time has come.
+type lateError struct{ after time.Duration }
+
+func (e lateError) Error() string          { return os.ErrDeadlineExceeded.Error() }
+func (e lateError) Is(target error) bool   { return target == os.ErrDeadlineExceeded }
+func (e lateError) Timeout() bool          { return true }
+func (e lateError) Temporary() bool        { return true }
+func (e lateError) Elapsed() time.Duration { return e.after }
 
 // errLost says that a packet, or the answer to it, is dropped somewhere.
 var errLost = errors.New("packet lost")
