@@ -12,7 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +29,8 @@ const lockPoll = 100 * time.Millisecond
 type Cache struct {
 	Dir  string       // made when needed
 	HTTP *http.Client // nil means an ordinary one
+	// Refresh asks for lists of checksums anew, also where one is kept.
+	Refresh bool
 
 	// What tests shorten; 0 means the default.
 	stall, backoff time.Duration
@@ -37,7 +39,7 @@ type Cache struct {
 // Fetch returns the path of the source's file in the cache, and fetches it first if it is not there. sha256, in
 // hexadecimal, may be empty for a local source alone; it is computed then. progress, which may be nil, is told how
 // many bytes of how many are there, -1 of these meaning unknown; it is not called for a file that is in the
-// cache. Callers in other processes wait for each other.
+// cache. Callers in other processes wait for each other, and are told how far the one at work is.
 func (c *Cache) Fetch(ctx context.Context, source, sha256 string, progress func(done, total int64)) (path string, err error) {
 	if progress == nil {
 		progress = func(int64, int64) {}
@@ -62,20 +64,20 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 			return "", err
 		}
 	}
-	if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(sum) {
+	if !isSHA256(sum) {
 		return "", fmt.Errorf("sha256 %q is not 64 hexadecimal digits", sum)
 	}
-	dir := filepath.Join(c.Dir, sum)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	target := c.place(u, sum)
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", err
 	}
-	lock := flock.New(filepath.Join(dir, ".lock"))
-	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
-		return "", fmt.Errorf("waiting for another fetch of it: %w", err)
+	part := unfinished{target + partSuffix}
+	unlock, err := lockFolder(ctx, filepath.Dir(target), func() { part.report(progress) })
+	if err != nil {
+		return "", err
 	}
-	defer lock.Close() //nolint:errcheck // ends with the process at the latest
+	defer unlock()
 
-	target := filepath.Join(dir, fileName(u))
 	switch err := check(ctx, target, sum); {
 	case err == nil:
 		return target, nil
@@ -83,17 +85,60 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 	case !errors.Is(err, os.ErrNotExist):
 		return "", err
 	}
-	part := target + ".part"
-	if err := c.download(ctx, u, part, progress); err != nil {
-		return "", errors.Join(err, removeIfThere(part))
+	if part.complete() && check(ctx, part.file, sum) == nil { // a run was killed right before the end
+		return target, part.finish(target)
 	}
-	if err := check(ctx, part, sum); err != nil {
-		return "", errors.Join(err, removeIfThere(part))
+	for {
+		resumed, err := c.download(ctx, u, part, progress)
+		if err != nil {
+			return "", errors.Join(err, part.settle(err))
+		}
+		err = check(ctx, part.file, sum)
+		if err == nil {
+			return target, part.finish(target)
+		}
+		if !errors.Is(err, ErrChecksum) {
+			return "", err
+		}
+		if derr := part.discard(); derr != nil || !resumed {
+			return "", errors.Join(err, derr)
+		} // the beginning may have been another file's, or damaged on the disk: once more, from nothing
 	}
-	if err := os.Rename(part, target); err != nil {
-		return "", err
+}
+
+// Has tells whether the source's file is in the cache, without reading it: Fetch checks it when it is used.
+func (c *Cache) Has(source, sha256 string) bool {
+	u, err := parseSource(source)
+	if err != nil || !isSHA256(strings.ToLower(sha256)) {
+		return false
 	}
-	return target, nil
+	info, err := os.Stat(c.place(u, strings.ToLower(sha256)))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// place is where the source's file lies once it is there.
+func (c *Cache) place(u *url.URL, sum string) string { return filepath.Join(c.Dir, sum, fileName(u)) }
+
+// lockFolder waits until no other process works in a folder; waiting is called while one does.
+func lockFolder(ctx context.Context, dir string, waiting func()) (unlock func(), err error) {
+	lock := flock.New(filepath.Join(dir, lockName))
+	for {
+		ok, err := lock.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("locking %q: %w", dir, err)
+		}
+		if ok {
+			return func() { lock.Close() }, nil //nolint:errcheck // ends with the process at the latest
+		}
+		waiting()
+		timer := time.NewTimer(lockPoll)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("waiting for another fetch of it: %w", context.Cause(ctx))
+		case <-timer.C:
+		}
+	}
 }
 
 // parseSource turns a URL or a path into a URL with one of the schemes that fetch knows.
@@ -130,7 +175,7 @@ func filePath(u *url.URL) string { return filepath.FromSlash(u.Path) }
 // fileName is the name that the source gives its file.
 func fileName(u *url.URL) string {
 	name := path.Base(u.Path)
-	if strings.Trim(name, "./") == "" || strings.ContainsAny(name, `\:`) {
+	if strings.Trim(name, "./") == "" || strings.ContainsAny(name, `\:`) || slices.ContainsFunc([]string{partSuffix, partSuffix + originSuffix, tmpSuffix, lockName}, func(own string) bool { return strings.HasSuffix(name, own) }) {
 		return "file"
 	}
 	return name
@@ -154,6 +199,11 @@ func check(ctx context.Context, file, sum string) error {
 		return fmt.Errorf("%w: got sha256 %s, want %s", ErrChecksum, got, sum)
 	}
 	return nil
+}
+
+func isSHA256(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size
 }
 
 func sha256OfFile(ctx context.Context, file string) (string, error) {

@@ -20,6 +20,8 @@ const (
 	stallLimit   = time.Minute
 	maxAttempts  = 4
 	firstBackoff = time.Second // doubled after each attempt
+	// goodProgress is how many more bytes than ever before make an attempt count as the first one again.
+	goodProgress = 1 << 20
 )
 
 // StatusError is an answer of an HTTP server that is not the file.
@@ -31,92 +33,67 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("server answers %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// download gets u into the file part, in several attempts, each from nothing.
-func (c *Cache) download(ctx context.Context, u *url.URL, part string, progress func(done, total int64)) error {
-	return c.attempts(ctx, u, progress, func(ctx context.Context, client *http.Client) error {
-		if err := removeIfThere(part); err != nil { // go-getter would write over its beginning
+// errStartAnew says that the server doesn't go on where the part ends.
+var errStartAnew = errors.New("the server does not continue the download")
+
+// download gets u into the part, in several attempts. Each goes on with what the one before, or an earlier run, has left,
+// if the server proves that it continues the same file; resumed tells whether that happened.
+func (c *Cache) download(ctx context.Context, u *url.URL, part unfinished, progress func(done, total int64)) (resumed bool, err error) {
+	err = c.attempts(ctx, u, progress, func(ctx context.Context, client *http.Client, w *watch) error {
+		w.begun = part.note
+		if u.Scheme != "file" {
+			w.resume = part.resumable()
+		}
+		if w.resume != nil {
+			resumed = true
+			err := transfer(ctx, u, part.file, client, true)
+			if !errors.Is(err, errStartAnew) {
+				return err
+			}
+			w.resume, resumed = nil, false
+		}
+		if err := part.discard(); err != nil { // go-getter would write over its beginning
 			return err
 		}
-		files := getter.Client{
-			Getters: []getter.Getter{
-				&getter.HttpGetter{
-					Client: client, DoNotCheckHeadFirst: true, XTerraformGetDisabled: true,
-					Header: http.Header{"Accept-Encoding": {"identity"}}, // the checksum is of the bytes as they are
-				},
-				&getter.FileGetter{},
+		return transfer(ctx, u, part.file, client, false)
+	})
+	return resumed, err
+}
+
+// transfer lets go-getter do one request. Told to resume, it asks with HEAD first, which the client answers itself, and
+// then for what is missing.
+func transfer(ctx context.Context, u *url.URL, file string, client *http.Client, resume bool) error {
+	files := getter.Client{
+		Getters: []getter.Getter{
+			&getter.HttpGetter{
+				Client: client, DoNotCheckHeadFirst: !resume, XTerraformGetDisabled: true,
+				Header: http.Header{"Accept-Encoding": {"identity"}}, // the checksum is of the bytes as they are
 			},
-			Decompressors: map[string]getter.Decompressor{}, // nil would mean all
-		}
-		_, err := files.Get(ctx, &getter.Request{Src: u.String(), Dst: part, GetMode: getter.ModeFile, Copy: true})
-		return err
-	})
+			&getter.FileGetter{},
+		},
+		Decompressors: map[string]getter.Decompressor{}, // nil would mean all
+	}
+	_, err := files.Get(ctx, &getter.Request{Src: u.String(), Dst: file, GetMode: getter.ModeFile, Copy: true})
+	return err
 }
 
-// FetchText returns a small file's content, which is not kept. More than limit bytes are an error.
-func (c *Cache) FetchText(ctx context.Context, source string, limit int64) ([]byte, error) {
-	text, err := c.fetchText(ctx, source, limit)
-	if err != nil {
-		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
-	}
-	return text, nil
-}
-
-func (c *Cache) fetchText(ctx context.Context, source string, limit int64) ([]byte, error) {
-	u, err := parseSource(source)
-	if err != nil {
-		return nil, err
-	}
-	var text []byte
-	err = c.attempts(ctx, u, func(int64, int64) {}, func(ctx context.Context, client *http.Client) error {
-		body, err := open(ctx, u, client)
-		if err != nil {
-			return err
-		}
-		defer body.Close() //nolint:errcheck // only read
-		text, err = io.ReadAll(io.LimitReader(body, limit+1))
-		if err == nil && int64(len(text)) > limit {
-			err = permanent{fmt.Errorf("more than %d bytes", limit)}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return text, nil
-}
-
-func open(ctx context.Context, u *url.URL, client *http.Client) (io.ReadCloser, error) {
-	if u.Scheme == "file" {
-		return os.Open(filePath(u))
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	return response.Body, nil
-}
-
-// attempts calls get until it succeeds, fails for good, or has failed often enough.
-func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, total int64), get func(context.Context, *http.Client) error) error {
+// attempts calls get until it succeeds, fails for good, or has failed often enough without getting any further.
+func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, total int64), get func(context.Context, *http.Client, *watch) error) error {
 	if u.Scheme == "file" {
 		// A disk is not tried again. go-getter hides why a file cannot be read.
 		info, err := os.Stat(filePath(u))
 		if err != nil {
 			return err
 		}
-		if err := get(ctx, nil); err != nil {
+		if err := get(ctx, nil, &watch{}); err != nil {
 			return err
 		}
 		progress(info.Size(), info.Size())
 		return nil
 	}
-	pause := orDefault(c.backoff, firstBackoff)
+	pause, furthest := orDefault(c.backoff, firstBackoff), int64(0)
 	for attempt := 1; ; attempt++ {
-		err := c.attempt(ctx, progress, get)
+		reached, err := c.attempt(ctx, progress, get)
 		switch {
 		case err == nil:
 			return nil
@@ -124,7 +101,12 @@ func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, to
 			return context.Cause(ctx)
 		case isPermanent(err):
 			return err
-		case attempt == maxAttempts:
+		}
+		if reached >= furthest+goodProgress { // a bad line, but a line
+			attempt, pause = 1, orDefault(c.backoff, firstBackoff)
+		}
+		furthest = max(furthest, reached)
+		if attempt == maxAttempts {
 			return fmt.Errorf("given up after %d attempts: %w", attempt, err)
 		}
 		timer := time.NewTimer(pause)
@@ -138,8 +120,9 @@ func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, to
 	}
 }
 
-// attempt calls get once, with a client that watches the transfer, and ends it when nothing arrives any more.
-func (c *Cache) attempt(ctx context.Context, progress func(done, total int64), get func(context.Context, *http.Client) error) error {
+// attempt calls get once, with a client that watches the transfer, and ends it when nothing arrives any more. It returns
+// how many bytes of the file were there at last.
+func (c *Cache) attempt(ctx context.Context, progress func(done, total int64), get func(context.Context, *http.Client, *watch) error) (reached int64, err error) {
 	stall := orDefault(c.stall, stallLimit)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -154,15 +137,16 @@ func (c *Cache) attempt(ctx context.Context, progress func(done, total int64), g
 	if client.Transport == nil {
 		client.Transport = http.DefaultTransport
 	}
-	client.Transport = &watch{next: client.Transport, arrived: func() { timer.Reset(stall) }, progress: progress}
-	err := get(ctx, &client)
+	w := &watch{next: client.Transport, arrived: func() { timer.Reset(stall) }, progress: progress}
+	client.Transport = w
+	err = get(ctx, &client, w)
 	if err != nil && context.Cause(ctx) == stalled {
-		return stalled
+		return w.reached, stalled
 	}
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-		return wrapped.Err // the caller names the source
+		return w.reached, wrapped.Err // the caller names the source
 	}
-	return err
+	return w.reached, err
 }
 
 func orDefault(v, fallback time.Duration) time.Duration {
@@ -194,27 +178,50 @@ func isPermanent(err error) bool {
 	return errors.As(err, &marked) || errors.As(err, &file) || errors.As(err, &cert)
 }
 
-// watch is a transport that turns other statuses into errors and tells of each byte that arrives.
+// watch is a transport that turns other statuses into errors, tells of each byte that arrives, and lets nobody go on with a
+// part unless the server continues the same file.
 type watch struct {
 	next     http.RoundTripper
 	arrived  func()
 	progress func(done, total int64)
+	resume   *origin                    // what is there already; nil: nothing
+	begun    func(*http.Response) error // called before the first byte of a whole file; may be nil
+	reached  int64
 }
 
 func (w *watch) RoundTrip(request *http.Request) (*http.Response, error) {
+	if w.resume != nil {
+		if request.Method == http.MethodHead {
+			return w.resume.pretend(request), nil
+		}
+		request = request.Clone(request.Context())
+		request.Header.Set("If-Range", w.resume.Validator)
+	}
 	response, err := w.next.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	w.arrived()
-	switch s := response.StatusCode; {
-	case s == http.StatusOK:
-		response.Body = &watchedBody{ReadCloser: response.Body, watch: w, total: response.ContentLength}
-	case s >= 300 && s < 400 && response.Header.Get("Location") != "": // the client follows
-	default:
+	refuse := func(err error) (*http.Response, error) {
 		response.Body.Close() //nolint:errcheck // not wanted
-		return nil, &StatusError{Status: s}
+		return nil, err
 	}
+	offset, total := int64(0), response.ContentLength
+	switch s := response.StatusCode; {
+	case s >= 300 && s < 400 && response.Header.Get("Location") != "": // the client follows
+		return response, nil
+	case w.resume != nil && s == http.StatusPartialContent && w.resume.continues(response):
+		offset, total = w.resume.have, w.resume.Total
+	case w.resume != nil && (s == http.StatusOK || s == http.StatusPartialContent || s == http.StatusRequestedRangeNotSatisfiable):
+		return refuse(errStartAnew)
+	case s != http.StatusOK:
+		return refuse(&StatusError{Status: s})
+	case w.begun != nil:
+		if err := w.begun(response); err != nil {
+			return refuse(err)
+		}
+	}
+	response.Body = &watchedBody{ReadCloser: response.Body, watch: w, done: offset, total: total}
 	return response, nil
 }
 
@@ -228,6 +235,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
 		b.done += int64(n)
+		b.reached = b.done
 		b.arrived()
 		b.progress(b.done, b.total)
 	}

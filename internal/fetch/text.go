@@ -1,0 +1,58 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+)
+
+// FetchText returns a small file's content, which is not kept. More than limit bytes are an error.
+func (c *Cache) FetchText(ctx context.Context, source string, limit int64) ([]byte, error) {
+	u, err := parseSource(source)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
+	}
+	text, err := c.fetchText(ctx, u, limit)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
+	}
+	return text, nil
+}
+
+func (c *Cache) fetchText(ctx context.Context, u *url.URL, limit int64) ([]byte, error) {
+	var text []byte
+	err := c.attempts(ctx, u, func(int64, int64) {}, func(ctx context.Context, client *http.Client, _ *watch) error {
+		body, err := open(ctx, u, client)
+		if err != nil {
+			return err
+		}
+		defer body.Close() //nolint:errcheck // only read
+		text, err = io.ReadAll(io.LimitReader(body, limit+1))
+		if err == nil && int64(len(text)) > limit {
+			err = permanent{fmt.Errorf("more than %d bytes", limit)}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
+
+func open(ctx context.Context, u *url.URL, client *http.Client) (io.ReadCloser, error) {
+	if u.Scheme == "file" {
+		return os.Open(filePath(u))
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
