@@ -85,6 +85,9 @@ func cloneDiskArgs(source, target string) args {
 	return args{"clonemedium", "disk", source, target, "--format", "VDI"}
 }
 
+// setDiskUUIDArgs gives the image in a file a new UUID.
+func setDiskUUIDArgs(path string) args { return args{"internalcommands", "sethduuid", path} }
+
 // resizeDiskArgs takes MiB, which VirtualBox calls MB.
 func resizeDiskArgs(path string, sizeMiB int) args {
 	return args{"modifymedium", "disk", path, "--resize", strconv.Itoa(sizeMiB)}

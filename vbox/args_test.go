@@ -45,6 +45,7 @@ func TestArgs(t *testing.T) {
 				createLinkedDiskArgs(s.Disk, s.BaseDisk), showDiskArgs(s.Disk), showDVDArgs(s.Seed),
 				closeDiskArgs(s.BaseDisk), deleteDiskArgs(s.Disk), closeDVDArgs(s.Seed),
 				convertRawArgs(base+"raw.img", s.BaseDisk), cloneDiskArgs(base+"cow.img", s.BaseDisk), resizeDiskArgs(s.BaseDisk, 20480),
+				setDiskUUIDArgs(s.BaseDisk + ".part.vmdk"),
 				getExtraDataArgs("ID", "labctl/lab"), setExtraDataArgs("ID", "labctl/lab", "lab 1f00"), deleteExtraDataArgs("global", "labctl/net"),
 				startArgs("ID"), resumeArgs("ID"), powerButtonArgs("ID"), powerOffArgs("ID"), discardStateArgs("ID"),
 				linkArgs("ID", 2, false), cableArgs("ID", 2, true),

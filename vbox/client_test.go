@@ -352,22 +352,6 @@ var errAny = errors.New("any")
 
 func (r recorded) as(command string) recorded { return recorded{command, r.output} }
 
-func TestRawHead(t *testing.T) {
-	vdi := append([]byte("<<< Oracle VM VirtualBox Disk Image >>>\n"), make([]byte, 24)...)
-	for name, test := range map[string]struct {
-		head []byte
-		raw  bool
-	}{
-		"qcow2": {[]byte("QFI\xfb\x00\x00"), false}, "VMDK": {[]byte("KDMV\x03"), false}, "VMDK descriptor": {[]byte("# Disk DescriptorFile\nversion=1"), false},
-		"VDI": {append(vdi, "\x7f\x10\xda\xbe\x01\x00"...), false}, "VHDX": {[]byte("vhdxfileX"), false}, "QED": {[]byte("QED\x00"), false},
-		"raw": {make([]byte, 512), true}, "empty": {nil, true}, "text like a VDI's only": {vdi, true},
-	} {
-		if got := rawHead(test.head); got != test.raw {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
 // TestCallsDoNotOverlap: VirtualBox fails or hangs by chance when calls of one user overlap.
 func TestCallsDoNotOverlap(t *testing.T) {
 	c := New(Options{GOOS: "linux"})

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 )
 
 // ConvertDisk copies a disk image into a VDI of the given size, in MiB, at target: raw images, qcow2 (also the .img files
-// that clouds publish), VMDK, VDI and whatever else VirtualBox reads. What is at source counts, not its name; it is only
-// read. The copy is made beside target and renamed when it is complete, so a target that exists is complete: it is left
+// that clouds publish), VMDK, VDI, OVA and whatever else VirtualBox reads. What is at source counts, not its name; it is only
+// read. An image that needs other files is refused, and so are compressed files and installation discs. The copy is made beside target and renamed when it is complete, so a target that exists is complete: it is left
 // as it is. An image that is larger than sizeMiB is refused. Interrupted, it leaves nothing.
 func (c *Client) ConvertDisk(ctx context.Context, source, target string, sizeMiB int, step func(string)) error {
 	if err := c.convertDisk(ctx, source, target, sizeMiB, step); err != nil {
@@ -33,27 +32,52 @@ func (c *Client) convertDisk(ctx context.Context, source, target string, sizeMiB
 	if err := c.CloseMedium(ctx, target, false); err != nil {
 		return err
 	}
-	part := target + ".part.vdi"
-	if err := c.discardDisk(ctx, part); err != nil {
+	// part becomes the target; scratch is a copy of the source where VirtualBox cannot read that as it is.
+	part, scratch := target+".part.vdi", target+".part.vmdk"
+	if err := errors.Join(c.discardDisk(ctx, part), c.discardScratch(ctx, scratch)); err != nil {
 		return err
 	}
-	err = c.writePart(ctx, source, part, sizeMiB, step)
+	err = c.writePart(ctx, source, part, scratch, sizeMiB, step)
+	// Also when ctx is over: a half-written image would be in the way. A finished target is not looked at again: nothing may
+	// be left to do once it is there.
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	err = errors.Join(err, c.discardScratch(clean, scratch))
 	if err == nil {
 		err = os.Rename(part, target)
 	}
 	if err == nil {
 		return nil
 	}
-	// Also when ctx is over: a half-written image would be in the way.
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
 	return errors.Join(err, c.discardDisk(clean, part))
 }
 
+// discardScratch removes the copy of a source, also one that a killed run has left half-written and registered.
+func (c *Client) discardScratch(ctx context.Context, scratch string) error {
+	if _, err := os.Lstat(scratch); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := c.CloseMedium(ctx, scratch, false); err != nil && !errors.Is(err, ErrBadMedium) {
+		return err
+	}
+	return os.Remove(scratch)
+}
+
 // writePart makes the copy. On success nothing of it is left in the registry.
-func (c *Client) writePart(ctx context.Context, source, part string, sizeMiB int, step func(string)) error {
+func (c *Client) writePart(ctx context.Context, source, part, scratch string, sizeMiB int, step func(string)) error {
+	source, format, err := c.readable(ctx, source, scratch, step)
+	if err != nil {
+		return err
+	}
 	step("converting image")
-	if err := c.copyDisk(ctx, source, part); err != nil {
+	err = c.copyDisk(ctx, source, format, part)
+	if errors.Is(err, ErrAlreadyExists) && source != scratch { // VirtualBox has a disk with this one's UUID, perhaps the original
+		if err = c.copyWithUUID(ctx, source, scratch, step); err == nil {
+			step("converting image")
+			err = c.copyDisk(ctx, scratch, format, part)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	m, err := c.Medium(ctx, part)
@@ -72,16 +96,56 @@ func (c *Client) writePart(ctx context.Context, source, part string, sizeMiB int
 	return c.CloseMedium(ctx, part, false)
 }
 
-func (c *Client) copyDisk(ctx context.Context, source, part string) error {
-	raw, err := isRaw(source)
+// readable returns the source, or a copy of it at scratch, that VirtualBox reads.
+func (c *Client) readable(ctx context.Context, source, scratch string, step func(string)) (string, diskFormat, error) {
+	image, err := inspect(source)
 	if err != nil {
+		return "", "", err
+	}
+	if image.format == formatOVA {
+		step("taking the disk out of the OVA")
+		if err := extractDisk(ctx, source, scratch); err != nil {
+			return "", "", err
+		}
+		source = scratch
+		if image, err = inspect(source); err != nil {
+			return "", "", err
+		}
+		if image.format != formatVMDK {
+			return "", "", fmt.Errorf("%w: the disk in the OVA is no VMDK", ErrBadMedium)
+		}
+	}
+	switch {
+	case source == scratch: // it may be in VirtualBox already, from another import
+		err = c.setUUID(ctx, scratch)
+	case image.noUUID:
+		source, err = scratch, c.copyWithUUID(ctx, source, scratch, step)
+	}
+	return source, image.format, err
+}
+
+// copyWithUUID makes a copy of an image with a UUID of its own. The source is not to be changed.
+func (c *Client) copyWithUUID(ctx context.Context, source, scratch string, step func(string)) error {
+	step("copying the image, to give it a UUID")
+	if err := copyFile(ctx, source, scratch); err != nil {
 		return err
 	}
-	if raw {
+	return c.setUUID(ctx, scratch)
+}
+
+func (c *Client) setUUID(ctx context.Context, file string) error {
+	if _, err := c.run(ctx, setDiskUUIDArgs(file)); err != nil {
+		return fmt.Errorf("the image takes no UUID (another format does without: qemu-img convert -O qcow2 FILE NEWFILE.qcow2): %w", err)
+	}
+	return nil
+}
+
+func (c *Client) copyDisk(ctx context.Context, source string, format diskFormat, part string) error {
+	if format == formatRaw {
 		_, err := c.run(ctx, convertRawArgs(source, part))
 		return err
 	}
-	_, err = c.run(ctx, cloneDiskArgs(source, part))
+	_, err := c.run(ctx, cloneDiskArgs(source, part))
 	// Cloning registers the source too.
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
@@ -90,43 +154,4 @@ func (c *Client) copyDisk(ctx context.Context, source, part string) error {
 		closed = nil // then it was not registered either
 	}
 	return errors.Join(err, closed)
-}
-
-// isRaw says whether a file carries none of the signatures of the formats that VirtualBox clones.
-func isRaw(path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return false, fmt.Errorf("%w: %w", ErrNotFound, err)
-		}
-		return false, err
-	}
-	defer f.Close()
-	head := make([]byte, 512)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	return rawHead(head[:n]), nil
-}
-
-func rawHead(head []byte) bool {
-	for _, format := range []struct {
-		offset    int
-		signature string
-	}{
-		{0, "QFI\xfb"},               // qcow2
-		{0, "QED\x00"},               // QED
-		{0, "KDMV"},                  // VMDK with its data in it
-		{0, "# Disk DescriptorFile"}, // VMDK that names other files
-		{0, "conectix"},              // VHD
-		{0, "vhdxfile"},              // VHDX
-		{64, "\x7f\x10\xda\xbe"},     // VDI
-	} {
-		end := format.offset + len(format.signature)
-		if len(head) >= end && string(head[format.offset:end]) == format.signature {
-			return false
-		}
-	}
-	return true
 }
