@@ -42,7 +42,8 @@ type Network struct {
 type Image struct {
 	// URL is an http(s) URL, or a path on this machine.
 	URL string `yaml:"url"`
-	// SHA256 is the checksum of the file at URL, 64 lower-case hexadecimal digits.
+	// SHA256 is the checksum of the file at URL: 64 lower-case hexadecimal digits, or the URL or path of a list of checksums in
+	// which the file stands by its name.
 	SHA256 string `yaml:"sha256"`
 	// DiskGiB is the size of each machine's disk, in GiB.
 	DiskGiB int `yaml:"diskGiB"`

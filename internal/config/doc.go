@@ -18,5 +18,5 @@
 //   - network.host is the first address of network.cidr;
 //   - without `nodes`, the built-in nodes take the addresses 10, 11 and 12 of network.cidr (2, 3 and 4 of a small one); with `nodes`, the file's list is the
 //     whole list, and its cpus and memoryMiB default by role;
-//   - image.sha256 must be given with another image.url: the built-in checksum is the built-in image's.
+//   - image.sha256 must be given with another image.url: the built-in checksum is the built-in image's. sha256: before it is dropped.
 package config

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/labctl/labctl/internal/yaml"
 )
@@ -42,6 +43,7 @@ func Parse(file string, data []byte) (*Lab, error) {
 
 // fillIn gives the values that depend on other ones.
 func fillIn(lab *Lab, pos *yaml.Positions) {
+	lab.Image.SHA256 = strings.TrimPrefix(lab.Image.SHA256, "sha256:")
 	if cidr := lab.Network.CIDR; pos.Has("network", "cidr") && isNetwork(cidr) {
 		if !pos.Has("network", "host") {
 			lab.Network.Host = nth(cidr, 1)

@@ -69,6 +69,12 @@ func TestParseFillsIn(t *testing.T) {
 		"nodes replace, sizes by role": {"nodes:\n- {name: w, role: agent, address: 192.168.56.5, memoryMiB: 512}\n- {name: s, role: server, address: 192.168.56.254, cpus: 4}\n", with(func(l *Lab) {
 			l.Nodes = []Node{{"w", RoleAgent, addr("192.168.56.5"), 1, 512}, {"s", RoleServer, addr("192.168.56.254"), 4, 2048}}
 		})},
+		"checksum with its algorithm": {"image: {sha256: sha256:" + strings.Repeat("0123456789abcdef", 4) + "}\n", with(func(l *Lab) {
+			l.Image.SHA256 = strings.Repeat("0123456789abcdef", 4)
+		})},
+		"list of checksums": {"image: {url: ../jammy-charm64.img, sha256: ../SHA256SUMS}\n", with(func(l *Lab) {
+			l.Image.URL, l.Image.SHA256 = "../jammy-charm64.img", "../SHA256SUMS"
+		})},
 		"image from a path": {"image: {url: ../images/jammy.img, sha256: " + strings.Repeat("0123456789abcdef", 4) + "}\n", with(func(l *Lab) {
 			l.Image.URL, l.Image.SHA256 = "../images/jammy.img", strings.Repeat("0123456789abcdef", 4)
 		})},
@@ -145,12 +151,14 @@ func TestParseRefuses(t *testing.T) {
 		"host, a default node's": {"network:\n  host: 192.168.56.11\n", `f:2: network.host 192.168.56.11 is w1's address: take another from 192.168.56.1 to 192.168.56.254`},
 		"host, no address":       {"network:\n  host: box\n", `f:2: network.host must be an IP address such as 192.168.56.10, not the text "box"`},
 
-		"image without checksum": {"image:\n  url: https://example.org/x.img\n", `f:2: image.url is given without image.sha256: add the checksum that sha256sum prints of that file`},
+		"image without checksum": {"image:\n  url: https://example.org/x.img\n", `f:2: image.url is given without image.sha256: add the checksum that sha256sum prints of that file, or the URL of a list of checksums that names it`},
 		"image, ftp":             {"image:\n  sha256: " + strings.Repeat("0", 64) + "\n  url: ftp://example.org/x.img\n", `f:3: image.url "ftp://example.org/x.img" is not downloaded from: give an http or https URL, or a path`},
 		"image, forced getter":   {"image:\n  sha256: " + strings.Repeat("0", 64) + "\n  url: git::https://example.org/x\n", `f:3: image.url "git::https://example.org/x" is not downloaded from: give an http or https URL, or a path`},
 		"image, no host":         {"image:\n  sha256: " + strings.Repeat("0", 64) + "\n  url: https:///x.img\n", `f:3: image.url "https:///x.img" is not downloaded from: give an http or https URL, or a path`},
 		"image, empty":           {"image:\n  sha256: " + strings.Repeat("0", 64) + "\n  url: ''\n", `f:3: image.url "" is neither a URL nor a path: give one`},
-		"checksum, short":        {"image:\n  sha256: 952bc5\n", `f:2: image.sha256 is no SHA-256 checksum: it has 6 characters; give the 64 digits (0-9, a-f) that sha256sum prints`},
+		"checksum, short":        {"image:\n  sha256: 952bc5\n", `f:2: image.sha256 is no SHA-256 checksum: it has 6 characters; give the 64 digits (0-9, a-f) that sha256sum prints, or the URL or path of a list of checksums`},
+		"checksum, ftp":          {"image:\n  sha256: ftp://example.org/SHA256SUMS\n", `f:2: image.sha256 "ftp://example.org/SHA256SUMS" is not downloaded from: give an http or https URL, or a path`},
+		"image for ARM":          {"image:\n  sha256: " + strings.Repeat("0", 64) + "\n  url: https://example.org/arm64/jammy-arm64.img\n", `f:3: image.url is made for ARM processors, by its name: labctl makes x86-64 machines, take the image for amd64`},
 		"checksum, capitals":     {"image:\n  sha256: " + strings.Repeat("AB", 32) + "\n", `f:2: image.sha256 has capital letters: write ` + strings.Repeat("ab", 32)},
 		"disk, too small":        {"image:\n  diskGiB: 2\n", `f:2: image.diskGiB 2 does not suit: Ubuntu, k3s and the demo need 5, and VirtualBox makes 2047 at most`},
 		"disk, too large":        {"image:\n  diskGiB: 2048\n", `f:2: image.diskGiB 2048 does not suit: Ubuntu, k3s and the demo need 5, and VirtualBox makes 2047 at most`},

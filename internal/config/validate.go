@@ -29,6 +29,7 @@ const (
 var (
 	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	userName    = regexp.MustCompile(`^[a-z_][-a-z0-9_]{0,31}$`)
+	forARM      = regexp.MustCompile(`(?i)(^|[-_.])(arm64|aarch64|armhf)([-_.]|$)`)
 	checksum    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	k3sRelease  = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?\+k3s[0-9]+$`)
 	imageOfPods = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]*$`)
@@ -189,13 +190,18 @@ func (v *validator) free() string {
 func (v *validator) image() {
 	i := v.lab.Image
 	v.source(at("image", "url"), i.URL)
+	if name := i.URL[strings.LastIndexAny(i.URL, `/\`)+1:]; forARM.MatchString(name) {
+		v.add(at("image", "url"), "is made for ARM processors, by its name: labctl makes x86-64 machines, take the image for amd64")
+	}
 	switch sha := at("image", "sha256"); {
 	case i.URL != Default().Image.URL && !v.pos.Has(sha...):
-		v.add(at("image", "url"), "is given without image.sha256: add the checksum that sha256sum prints of that file")
+		v.add(at("image", "url"), "is given without image.sha256: add the checksum that sha256sum prints of that file, or the URL of a list of checksums that names it")
 	case checksum.MatchString(strings.ToLower(i.SHA256)) && !checksum.MatchString(i.SHA256):
 		v.add(sha, "has capital letters: write %s", strings.ToLower(i.SHA256))
+	case strings.ContainsAny(i.SHA256, `./\`): // a list of checksums
+		v.source(sha, i.SHA256)
 	case !checksum.MatchString(i.SHA256):
-		v.add(sha, "is no SHA-256 checksum: it has %d characters; give the 64 digits (0-9, a-f) that sha256sum prints", len(i.SHA256))
+		v.add(sha, "is no SHA-256 checksum: it has %d characters; give the 64 digits (0-9, a-f) that sha256sum prints, or the URL or path of a list of checksums", len(i.SHA256))
 	}
 	if i.DiskGiB < minDiskGiB || i.DiskGiB > maxDiskGiB {
 		v.add(at("image", "diskGiB"), "%d does not suit: Ubuntu, k3s and the demo need %d, and VirtualBox makes %d at most", i.DiskGiB, minDiskGiB, maxDiskGiB)
