@@ -20,6 +20,8 @@
 //	       machine w1: waiting for sshd: connection refused
 //	done   machine w1 (1m2.3s): 192.168.56.11
 //
+// A step may have a part that changes all the time, after a tab: "downloading\t12.5 of 600.0 MiB, 2.1 MiB/s, 4m40s left".
+//
 // Colour is decided for each stream: "always" and "never" are obeyed; "auto" means a terminal that is not dumb, and no
 // NO_COLOR. Text often comes from outside, so that control characters are printed as escapes;
 // Raw alone prints bytes as they are.

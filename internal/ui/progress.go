@@ -11,6 +11,9 @@ import (
 // redrawEvery is the shortest time between two drawings of the live lines.
 const redrawEvery = 100 * time.Millisecond
 
+// passingEvery is how often something that changes all the time is printed where there is no live terminal.
+const passingEvery = 30 * time.Second
+
 // task is one thing under way.
 type task struct {
 	id, text string
@@ -18,6 +21,7 @@ type task struct {
 	limit    time.Duration // 0: none
 	step     string
 	printed  map[string]bool // steps that have had their line; not used on a live terminal
+	passed   time.Time       // when the last of those that change all the time was printed
 }
 
 // Start says that something is under way. id is how later calls name it, text how people read it: "machine w1".
@@ -45,7 +49,8 @@ func (p *Printer) Limit(id string, limit time.Duration) {
 }
 
 // Step says what is being done now, or the last reason why it is not done yet. Without a live terminal each text is
-// printed once. A step of something that has ended, or never began, is dropped.
+// printed once. What follows a tab changes all the time, such as how far a download is: there it is printed every half
+// minute. A step of something that has ended, or never began, is dropped.
 func (p *Printer) Step(id, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,31 +58,23 @@ func (p *Printer) Step(id, text string) {
 	if t == nil {
 		return
 	}
-	text = escape(text, oneLine)
+	what, passing, _ := strings.Cut(text, "\t")
+	what, passing = escape(what, oneLine), escape(passing, oneLine)
+	whole := what
+	if passing != "" {
+		whole += ": " + passing
+	}
 	if !p.live {
-		if !t.printed[text] {
-			t.printed[text] = true
-			p.printLine("       " + t.text + ": " + text)
+		now := p.opts.Now()
+		if first := !t.printed[what]; first || passing != "" && now.Sub(t.passed) >= passingEvery {
+			t.printed[what], t.passed = true, now
+			p.printLine("       " + t.text + ": " + whole)
 		}
 		return
 	}
-	if t.step != text {
-		t.step, p.dirty = text, true
+	if t.step != whole {
+		t.step, p.dirty = whole, true
 	}
-}
-
-// Bytes is a Step for a transfer: so many bytes of total, which is 0 or less if it is not known. Only a live terminal
-// shows it.
-func (p *Printer) Bytes(id string, done, total int64) {
-	const mib = 1 << 20
-	if !p.live {
-		return
-	}
-	text := fmt.Sprintf("%.1f MiB", float64(done)/mib)
-	if total > 0 {
-		text = fmt.Sprintf("%.1f of %.1f MiB, %d%%", float64(done)/mib, float64(total)/mib, 100*done/total)
-	}
-	p.Step(id, text)
 }
 
 // Done says that it is done; text, which may be empty, what came of it.

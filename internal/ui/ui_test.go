@@ -76,9 +76,9 @@ func story(s *screen, p *Printer) {
 	p.Info("lab \"lab\": 2 machines")
 	p.Start("image", "image ubuntu-22.04")
 	pass(100 * time.Millisecond)
-	p.Bytes("image", 1<<20, 4<<20)
+	p.Step("image", "downloading\t1.0 of 4.0 MiB (25%)")
 	pass(400 * time.Millisecond)
-	p.Bytes("image", 5<<20/2, -1)
+	p.Step("image", "downloading\t2.5 of 4.0 MiB (62%), 1.0 MiB/s, 2s left")
 	pass(time.Second)
 	p.Done("image", "")
 	p.Start("w1", "machine w1")
@@ -142,6 +142,30 @@ func TestGolden(t *testing.T) {
 				t.Errorf("output (-golden +now), -update writes it:\n%s", diff)
 			}
 		})
+	}
+}
+
+// What changes all the time is printed now and then where nobody sees it live.
+func TestPassingSteps(t *testing.T) {
+	var stderr bytes.Buffer
+	now := time.Unix(0, 0)
+	p := New(Options{Stderr: &stderr, Now: func() time.Time { return now }, IsTerminal: func(any) bool { return false }})
+	p.Start("image", "image")
+	for i := range 700 {
+		p.Step("image", fmt.Sprintf("downloading\t%d of 700 MiB", i))
+		if i == 10 {
+			p.Step("image", "waiting")
+			p.Step("image", "waiting")
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	const want = "start  image\n" +
+		"       image: downloading: 0 of 700 MiB\n" +
+		"       image: waiting\n" +
+		"       image: downloading: 310 of 700 MiB\n" +
+		"       image: downloading: 610 of 700 MiB\n"
+	if diff := cmp.Diff(want, stderr.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
@@ -362,7 +386,7 @@ func TestConcurrentUse(t *testing.T) {
 				p.Start(id, "task "+id)
 				for j := range 20 {
 					p.Step(id, strconv.Itoa(j))
-					p.Bytes(id, int64(j), 20)
+					p.Step(id, fmt.Sprintf("at it\t%d of 20", j))
 					p.Info("note " + id)
 					ticks <- time.Time{}
 				}

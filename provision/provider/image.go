@@ -7,15 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/vbox"
 )
 
 // Downloads fetches a file into a cache and verifies it: *fetch.Cache.
 type Downloads interface {
+	Checksum(ctx context.Context, source, checksum string) (sha256 string, err error)
 	Fetch(ctx context.Context, source, sha256 string, progress func(done, total int64)) (path string, err error)
 	FetchText(ctx context.Context, source string, max int64) ([]byte, error)
 }
@@ -47,39 +50,76 @@ func (p *Provider) image() kind {
 }
 
 func (p *Provider) ensureImage(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	source, err := p.o.Images.Fetch(ctx, in.text("url"), in.text("sha256"), progress(step, "downloading the image"))
+	source, err := FetchImage(ctx, p.o.Images, in.text("url"), in.text("sha256"), step)
 	if err != nil {
-		return "", "", fmt.Errorf("image %q: %w", in.text("url"), err)
+		return "", "", err
 	}
-	// The cache keeps a file in a folder named after its checksum; the base disk is kept beside it.
-	base := filepath.Join(filepath.Dir(source), fmt.Sprintf("base-%dGiB.vdi", in.number("diskGiB")))
-	lock := flock.New(base + ".lock")
-	step("waiting for the base disk's lock")
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		return "", "", fmt.Errorf("locking base disk %q: %w", base, err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if _, err := os.Stat(base); err == nil {
-		return base, base, nil
-	}
-	step("converting to a base disk")
-	if err := p.o.Hypervisor.ConvertDisk(ctx, source, base, in.number("diskGiB")*1024, step); err != nil {
-		return "", "", fmt.Errorf("converting image %q to base disk %q: %w", source, base, err)
-	}
-	return base, base, nil
+	base, err := EnsureBaseDisk(ctx, p.o.Hypervisor, source, in.number("diskGiB"), step)
+	return base, base, err
 }
 
-// progress reports a download in whole percents, or in MiB where the size is unknown.
-func progress(step func(string), what string) func(done, total int64) {
-	last := ""
-	return func(done, total int64) {
-		text := fmt.Sprintf("%s: %d MiB", what, done>>20)
-		if total > 0 {
-			text = fmt.Sprintf("%s: %d of %d MiB (%d%%)", what, done>>20, total>>20, done*100/total)
-		}
-		if text != last {
-			step(text)
-			last = text
-		}
+// FetchImage returns the path of an image in the cache. checksum is its digits, or a list of checksums that names it.
+func FetchImage(ctx context.Context, d Downloads, url, checksum string, step func(string)) (path string, err error) {
+	sum, err := d.Checksum(ctx, url, checksum)
+	if err != nil {
+		return "", fmt.Errorf("image: %w", err)
 	}
+	path, err = d.Fetch(ctx, url, sum, fetch.Steps(step, "downloading the image"))
+	if err != nil {
+		return "", fmt.Errorf("image: %w", err)
+	}
+	return path, nil
 }
+
+// BaseDisk is where the base disk of that size is kept that is made of an image in the cache: beside it, in the folder that is
+// named after the image's checksum.
+func BaseDisk(image string, diskGiB int) string {
+	name := fmt.Sprintf("base-%dGiB.vdi", diskGiB)
+	if name == filepath.Base(image) { // the image's own name
+		name = fmt.Sprintf("base-%dGiB.labctl.vdi", diskGiB)
+	}
+	return filepath.Join(filepath.Dir(image), name)
+}
+
+var baseDiskName = regexp.MustCompile(`^base-[0-9]+GiB(\.labctl)?\.vdi(\.part\.(vdi|vmdk))?$`)
+
+// IsBaseDisk says whether a file in the cache is a base disk; unfinished, whether it is what an interrupted conversion left.
+func IsBaseDisk(name string) (ok, unfinished bool) {
+	m := baseDiskName.FindStringSubmatch(name)
+	return m != nil, m != nil && m[2] != ""
+}
+
+// EnsureBaseDisk converts an image, once for all labs, and returns the path of its base disk, which is complete if it is there.
+func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, step func(string)) (base string, err error) {
+	base = BaseDisk(image, diskGiB)
+	unlock, err := LockBaseDisk(ctx, base, step)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if _, err := os.Stat(base); err == nil {
+		return base, nil
+	}
+	step("converting to a base disk")
+	if err := d.ConvertDisk(ctx, image, base, diskGiB*1024, step); err != nil {
+		return "", fmt.Errorf("base disk: %w", err)
+	}
+	return base, nil
+}
+
+// LockBaseDisk keeps other labctl from making, or removing, a base disk.
+func LockBaseDisk(ctx context.Context, base string, step func(string)) (unlock func() error, err error) {
+	lock := flock.New(base + ".lock")
+	ok, err := lock.TryLock()
+	if err == nil && !ok {
+		step("waiting for another labctl that works on the base disk")
+		_, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking base disk %q: %w", base, err)
+	}
+	return lock.Close, nil
+}
+
+// progress reports a download.
+func progress(step func(string), what string) func(done, total int64) { return fetch.Steps(step, what) }
