@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/labctl/labctl/internal/sim"
 	"github.com/labctl/labctl/internal/ui"
 )
 
@@ -23,7 +24,9 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	now            func() time.Time
-	choose         func(n int) int // one of n, at random
+	choose         func(n int) int     // one of n, at random
+	simulation     sim.Options         // of --simulate
+	called         func(args []string) // told of each call of the simulated VBoxManage; may be nil
 	ui             *ui.Printer
 	uiLock         sync.Mutex // a signal may come while the flags are read
 

@@ -49,13 +49,14 @@ func (a *app) runCollect(ctx context.Context, file string) error {
 	return nil
 }
 
-// writeFile writes to a temporary name beside the file and renames it, so that a half-written one is never taken for whole.
+// writeFile writes to a temporary name beside the file and renames it, so that a half-written one is never taken for whole. Only its
+// owner may read it: whom evidence is shown to is for the user to say.
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	err = errors.Join(write(f), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,7 +42,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"json": wantJSON},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"json": wantJSON, "private": wantPrivate},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -57,5 +59,36 @@ func wantJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if doc.Schema != schema {
 		ts.Fatalf("%s: schema %q, not %q", args[0], doc.Schema, schema)
+	}
+}
+
+// wantPrivate fails unless each file and folder, and all below it, is its owner's alone: folders 0700, files 0600. Public halves of
+// keys may be read by whoever comes as far as them.
+func wantPrivate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: private PATH…")
+	}
+	for _, arg := range args {
+		err := filepath.WalkDir(ts.MkAbs(arg), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			want := fs.FileMode(0o600)
+			switch {
+			case d.IsDir():
+				want = fs.ModeDir | 0o700
+			case filepath.Ext(path) == ".pub":
+				want = 0o644
+			}
+			if info.Mode() != want {
+				return fmt.Errorf("%q has mode %v, not %v", path, info.Mode(), want)
+			}
+			return nil
+		})
+		ts.Check(err)
 	}
 }

@@ -84,11 +84,16 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 	s.dial = new(net.Dialer).DialContext
 	if a.simulate {
 		dir := filepath.Join(data, ".world") // no lab can be called so
-		if s.world, err = sim.Open(dir, sim.Options{}); err != nil {
+		if s.world, err = sim.Open(dir, a.simulation); err != nil {
 			return nil, fmt.Errorf("opening the simulation %q: %w", dir, err)
 		}
 		s.dial = s.world.DialContext
-		s.vbox.InProcess = func(args []string, stdout, stderr io.Writer) int { return sim.VBoxManage(dir, args, stdout, stderr) }
+		s.vbox.InProcess = func(args []string, stdout, stderr io.Writer) int {
+			if a.called != nil {
+				a.called(args)
+			}
+			return sim.VBoxManage(dir, args, stdout, stderr)
+		}
 		s.vbox.GOOS = "linux" // it looks like Linux's on every system
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // with the proxy of the environment

@@ -166,6 +166,7 @@ func (s *session) login(ctx context.Context, ch ssh.Channel, isCommand bool, com
 	var status int
 	switch {
 	case isCommand:
+		s.world.options.Process([]string{"bash", "-c", command}) // as sshd starts it
 		status, err = s.run(ctx, command, "bash", nil, home(s.user), ch, ch, ch.Stderr())
 	case tty:
 		status, err = s.interactive(ctx, g.hostname(), ch)

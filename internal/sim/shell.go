@@ -318,6 +318,7 @@ func (s *session) rewrite(args []string) []string {
 
 // exec runs a program.
 func (s *session) exec(ctx context.Context, args []string) error {
+	s.world.options.Process(slices.Clone(args))
 	hc := interp.HandlerCtx(ctx)
 	g, err := s.guest()
 	if err != nil {

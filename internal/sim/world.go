@@ -18,6 +18,9 @@ type Options struct {
 	Boot     time.Duration // from VBoxManage startvm until sshd answers; default 800 ms
 	K3sStart time.Duration // from the start of the k3s service until the node is Ready; default 400 ms
 	PodStart time.Duration // from scheduling until a pod is Ready; default 300 ms
+	// Process, if not nil, is told of every program that is started on a guest, as the guest's process list shows it. It may be
+	// called from any goroutine.
+	Process func(argv []string)
 }
 
 // World is everything that answers on the simulated network: the guests of the machines that VBoxManage made in the
@@ -65,6 +68,9 @@ func Open(dir string, o Options) (*World, error) {
 	}
 	if o.PodStart == 0 {
 		o.PodStart = 300 * time.Millisecond
+	}
+	if o.Process == nil {
+		o.Process = func([]string) {}
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
