@@ -137,6 +137,7 @@ func readFiles(r io.Reader) (map[string][]byte, error) {
 	defer unzipped.Close()
 	archive := tar.NewReader(&bounded{r: unzipped, left: maxBundle})
 	files := map[string][]byte{}
+	left := int64(maxBundle) // of what files say they hold: the holes of a sparse file are in no stream, and must be counted all the same
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -158,6 +159,8 @@ func readFiles(r io.Reader) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%q is in it twice", h.Name)
 		case h.Size > limit:
 			return nil, fmt.Errorf("%q is larger than %d MiB", h.Name, limit>>20)
+		case h.Size > left:
+			return nil, errTooLarge
 		case len(files) >= maxBundleFiles:
 			return nil, fmt.Errorf("it holds more than %d files", maxBundleFiles)
 		}
@@ -166,8 +169,11 @@ func readFiles(r io.Reader) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%q: %w", h.Name, err)
 		}
 		files[h.Name] = append([]byte{}, data...)
+		left -= h.Size
 	}
 }
+
+var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxBundle>>20)
 
 // bounded fails where there is more to read than may be: a small gzip can hold a huge file.
 type bounded struct {
@@ -177,7 +183,7 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, fmt.Errorf("it is larger than %d MiB", maxBundle>>20)
+		return 0, errTooLarge
 	}
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
@@ -201,7 +207,11 @@ func fromManifest(files map[string][]byte) (*Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(m.Commands) > maxBundleFiles {
+		return nil, fmt.Errorf("%q: it has more than %d commands", manifestName, maxBundleFiles)
+	}
 	e := &Evidence{Lab: lab, Simulated: m.Simulated}
+	taken := map[string]bool{}
 	for n, c := range m.Commands {
 		if c.Where == "" || c.Command == "" || c.Took < 0 {
 			return nil, fmt.Errorf("%q: command %d is incomplete", manifestName, n)
@@ -217,6 +227,10 @@ func fromManifest(files map[string][]byte) (*Evidence, error) {
 			if output.name == "" {
 				continue
 			}
+			if taken[output.name] { // a small bundle would become a lot to read
+				return nil, fmt.Errorf("%q: command %d names %q, which is another output", manifestName, n, firstLine([]byte(output.name)))
+			}
+			taken[output.name] = true
 			if *output.data, ok = files[output.name]; !ok {
 				return nil, fmt.Errorf("%q: command %d names %q, which is not in the bundle", manifestName, n, firstLine([]byte(output.name)))
 			}

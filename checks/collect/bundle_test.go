@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -113,6 +114,39 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// sparse is a bundle of so many files of 32 MiB each, which are nothing but holes: a kilobyte each.
+func sparse(t testing.TB, files int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zipped := gzip.NewWriter(&out)
+	block := func(name string, kind byte, content string) {
+		h := make([]byte, 512)
+		copy(h, name)
+		copy(h[100:], "0000644\x000000000\x000000000\x00"+fmt.Sprintf("%011o\x00", len(content))+"00000000000\x00        "+string(kind))
+		copy(h[257:], "ustar\x0000")
+		sum := 0
+		for _, b := range h {
+			sum += int(b)
+		}
+		copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+		zipped.Write(h)
+		io.WriteString(zipped, content+strings.Repeat("\x00", (512-len(content)%512)%512))
+	}
+	record := func(key, value string) string {
+		length := len(key) + len(value) + 3
+		length += len(fmt.Sprint(length + len(fmt.Sprint(length))))
+		return fmt.Sprintf("%d %s=%s\n", length, key, value)
+	}
+	for i := range files {
+		block("pax", tar.TypeXHeader, record("GNU.sparse.major", "1")+record("GNU.sparse.minor", "0")+
+			record("GNU.sparse.name", fmt.Sprint(i))+record("GNU.sparse.realsize", fmt.Sprint(maxOutput)))
+		block("data", tar.TypeReg, fmt.Sprintf("%-512s", "1\n"+fmt.Sprint(maxOutput)+"\n0\n")) // the map of what is no hole: nothing, at the end
+	}
+	zipped.Write(make([]byte, 1024))
+	zipped.Close()
+	return out.Bytes()
+}
+
 func TestHostileBundles(t *testing.T) {
 	lab, err := config.Marshal(config.Default())
 	if err != nil {
@@ -146,6 +180,11 @@ func TestHostileBundles(t *testing.T) {
 		"a huge bundle": {packed(t, good, tar.Header{Name: "0", Size: maxOutput}, tar.Header{Name: "1", Size: maxOutput}, tar.Header{Name: "2", Size: maxOutput},
 			tar.Header{Name: "3", Size: maxOutput}, tar.Header{Name: "4", Size: maxOutput}, tar.Header{Name: "5", Size: maxOutput}, tar.Header{Name: "6", Size: maxOutput},
 			tar.Header{Name: "7", Size: maxOutput}), "larger than 256 MiB"},
+		"many sparse files": {sparse(t, 9), "larger than 256 MiB"},
+		"an output of two commands": {packed(t, file("manifest.json", `{"schema":"labctl/v1","lab":"`+quoted+`","commands":[`+
+			`{"where":"cp1","command":"a","stdout":"0"},{"where":"cp1","command":"b","stdout":"0"}]}`), file("0", "x")), `command 1 names "0", which is another output`},
+		"too many commands": {packed(t, file("manifest.json", `{"schema":"labctl/v1","lab":"`+quoted+`","commands":[`+
+			strings.Repeat(`{},`, maxBundleFiles)+`{}]}`)), "more than 100000 commands"},
 		"no manifest":          {packed(t, file("0", "x")), `no "manifest.json"`},
 		"no JSON":              {packed(t, file("manifest.json", "cp1")), "manifest.json"},
 		"another schema":       {packed(t, file("manifest.json", `{"schema":"labctl/v9"}`)), `the schema is "labctl/v9"`},

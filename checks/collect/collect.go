@@ -104,13 +104,20 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	return c.evidence(), nil
 }
 
-// targets returns where the demo's services are asked; the zero AddrPort for one that is not there.
+// targets returns where the demo's services are asked; the zero AddrPort for one that is not there. The cluster names the addresses: one
+// outside its service network is not asked, or a hostile cluster would choose what this machine asks.
 func targets(f checks.Facts) (web, hello netip.AddrPort) {
+	inside := func(a netip.AddrPort, _ bool) netip.AddrPort {
+		if !f.Lab.K3s.ServiceCIDR.Contains(a.Addr()) {
+			return netip.AddrPort{}
+		}
+		return a
+	}
 	if s, ok := f.Cluster.Service(checks.WebNamespace, checks.WebService); ok {
-		web, _ = checks.ServiceTarget(s)
+		web = inside(checks.ServiceTarget(s))
 	}
 	if s, ok := f.Cluster.Hello(f.Lab.Demo.NodePort); ok {
-		hello, _ = checks.ServiceTarget(s)
+		hello = inside(checks.ServiceTarget(s))
 	}
 	return web, hello
 }

@@ -126,9 +126,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// parseAddr reads an address without a zone: a zone may hold any text, and addresses go into commands.
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
-	if err != nil {
+	if err != nil || a.Zone() != "" {
 		return netip.Addr{}, fmt.Errorf("%q is no address", firstLine([]byte(s)))
 	}
 	return a, nil

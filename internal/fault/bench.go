@@ -138,6 +138,10 @@ func placed(actions []Action, answers map[string]string) []Action {
 	return actions
 }
 
+// answerForm is what answers look like: names, addresses, numbers, paths, NAME=VALUE. Commands for other nodes hold them, some where a
+// quoted word would still be read, such as in $((…)) or in sed's own language: what means something there is no answer.
+var answerForm = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9._:/=@+-]*$`)
+
 func (b *Bench) ask(ctx context.Context, q Question, answers map[string]string) (string, error) {
 	b.Step(fmt.Sprintf("%s: asking for %s", q.Where, q.Name))
 	out, err := b.command(ctx, q.Where, q.Command, answers)
@@ -151,6 +155,8 @@ func (b *Bench) ask(ctx context.Context, q Question, answers map[string]string) 
 		return "", errors.New(q.Missing)
 	case answer == "" || strings.Contains(answer, "\n"):
 		return "", fmt.Errorf("node %q answers %q to `%s`: one line is wanted", q.Where, answer, q.Command)
+	case !answerForm.MatchString(answer):
+		return "", fmt.Errorf("node %q answers %q to `%s`: a plain word is wanted", q.Where, answer, q.Command)
 	}
 	return answer, nil
 }

@@ -98,7 +98,7 @@ func (n node) Run(_ context.Context, command string, _ io.Reader) (out []byte, e
 }
 
 func newWorld() *world {
-	return &world{cable: true, values: map[string]string{"w1.a": "one two", "w2.b": "2", "cp1.node": "w2"}}
+	return &world{cable: true, values: map[string]string{"w1.a": "/one=2", "w2.b": "2", "cp1.node": "w2"}}
 }
 
 // broken is what the world is like, in one line.
@@ -168,7 +168,7 @@ func TestBreakAndFix(t *testing.T) {
 	if undone, err := b.Fix(t.Context()); err != nil || undone != nil {
 		t.Errorf("fixing twice: %v %v", undone, err)
 	}
-	if want := `w1: OLD='one two'; set a $OLD`; !slices.Contains(w.log, want) {
+	if want := `w1: OLD='/one=2'; set a $OLD`; !slices.Contains(w.log, want) {
 		t.Errorf("no %q in %q", want, w.log)
 	}
 }
