@@ -36,7 +36,7 @@ func inProcess(answer func(args []string, stdout, stderr io.Writer) int) func(co
 func executeGrace(ctx context.Context, command, env []string, grace time.Duration) (output, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(environment(os.Environ(), runtime.GOOS), env...)
-	var stdout, stderr bytes.Buffer
+	stdout, stderr := bounded{left: maxOutput}, bounded{left: maxOutput}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	// A Ctrl-C is for this program, which then decides what to do with its children.
 	ownGroup(cmd)
@@ -48,6 +48,9 @@ func executeGrace(ctx context.Context, command, env []string, grace time.Duratio
 		killGroup(cmd.Process)
 	}
 	out := output{stdout: stdout.String(), stderr: stderr.String()}
+	if stdout.full || stderr.full {
+		return out, fmt.Errorf("more than %d MiB of output", maxOutput>>20)
+	}
 	if cmd.ProcessState != nil {
 		out.exit = cmd.ProcessState.ExitCode()
 	}
@@ -61,6 +64,27 @@ func executeGrace(ctx context.Context, command, env []string, grace time.Duratio
 		return out, fmt.Errorf("%w: %w", ErrNotInstalled, err)
 	}
 	return out, err
+}
+
+// maxOutput is how many bytes of each output of a call are read: the longest, the settings of a machine, has a few thousand.
+const maxOutput = 16 << 20
+
+// bounded keeps what is written while there is room, and drops the rest.
+type bounded struct {
+	data bytes.Buffer // not embedded: its ReadFrom would go round Write
+	left int
+	full bool
+}
+
+func (b *bounded) String() string { return b.data.String() }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if len(p) > b.left {
+		b.full = true
+		return len(p), nil // the program may write on, and end as it likes
+	}
+	b.left -= len(p)
+	return b.data.Write(p)
 }
 
 // environment makes VBoxManage speak English, whatever the user's locale: its messages are read. C.UTF-8 also keeps

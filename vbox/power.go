@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,12 +49,17 @@ func (c *Client) start(ctx context.Context, m Machine) error {
 
 // logTail returns the last lines of a log that was written to since begun; empty if there is none.
 func logTail(path string, begun time.Time) string {
-	const lines = 12
-	info, err := os.Stat(path)
+	const lines, most = 12, 64 << 10 // a guest may make its log as long as it likes
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil || info.ModTime().Before(begun.Add(-2*time.Second)) { // clocks of file systems may be coarse
 		return ""
 	}
-	data, err := os.ReadFile(path)
+	data, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-most), most))
 	if err != nil {
 		return ""
 	}

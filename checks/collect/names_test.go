@@ -17,6 +17,7 @@ import (
 func FuzzNamesInCommands(f *testing.F) {
 	f.Add("x", "10.42.0.5", "10.43.1.2", "labctl")
 	f.Add("x; reboot", "10.42.0.5; reboot", "$(reboot)", "labctl; reboot")
+	f.Add("x", "fe80::1%$(reboot)", "10.43.1.2", "labctl")
 	f.Add("-x", "1.2.3.4\n", "::1%$(reboot)", "")
 	f.Fuzz(func(t *testing.T, name, podIP, clusterIP, namespace string) {
 		lab := config.Default()

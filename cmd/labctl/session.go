@@ -128,13 +128,19 @@ func (a *app) configured() (*config.Lab, error) {
 	if file == "" {
 		file = "labctl.yaml"
 	}
-	b, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if a.labFile == "" && errors.Is(err, fs.ErrNotExist) {
 		return config.Default(), nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hinted(exitUsage, err, "labctl --lab "+ssh.Quote(file)+" init writes one")
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	const most = 1 << 20 // and one byte more, so that Parse can tell: /dev/zero has no end
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}

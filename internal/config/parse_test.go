@@ -222,6 +222,8 @@ func TestParseRefuses(t *testing.T) {
 			`f:10: nodes[0].address 10.42.0.1 is this computer's own (network.host): take another from 10.42.0.2 to 10.42.0.254`,
 			`f:11: nodes[0].cpus must be a whole number, not the text "one"`,
 		}, "\n")},
+		"a password":            {"k3s: {source: 'https://me:hunter2@mirror.example/k3s'}\n", `f:1: k3s.source holds a user name or a password, and addresses are shown and stored: use a mirror that asks for none, or a path`},
+		"a password, badly put": {"k3s: {source: 'https://me:hun%ter2@mirror.example/k3s'}\n", `f:1: k3s.source holds a user name or a password, and addresses are shown and stored: use a mirror that asks for none, or a path`},
 		"a bad network says nothing of the nodes": {"network:\n  cidr: 10.1.0.0\n" + "nodes:\n  - {name: cp1, role: server, address: 10.1.0.10}\n",
 			`f:2: network.cidr must be a network with its prefix length, such as 192.168.56.0/24, not the text "10.1.0.0"`},
 	}

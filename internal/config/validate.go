@@ -221,9 +221,19 @@ func (v *validator) source(p path, s string) {
 		v.add(p, "%q is neither a URL nor a path: give one", s)
 	case !strings.Contains(s, "://") && !strings.Contains(s, "::"):
 		// A path. Whether it exists is seen when it is used: the file may be read on another computer.
+	case err == nil && u.User != nil || strings.Contains(authority(s), "@"):
+		// Plans, progress, evidence and Pulumi's state name where things come from. Not quoted here for the same reason.
+		v.add(p, "holds a user name or a password, and addresses are shown and stored: use a mirror that asks for none, or a path")
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		v.add(p, "%q is not downloaded from: give an http or https URL, or a path", s)
 	}
+}
+
+// authority is what stands between a URL's scheme and its path, also where the URL is none that can be parsed.
+func authority(s string) string {
+	_, rest, _ := strings.Cut(s, "://")
+	before, _, _ := strings.Cut(rest, "/")
+	return before
 }
 
 func (v *validator) k3s() {

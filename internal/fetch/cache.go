@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,11 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 	target := c.place(u, sum)
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", err
+	}
+	for dir := filepath.Dir(target); len(dir) >= len(c.Dir); dir = filepath.Dir(dir) {
+		if err := ownersAlone(dir); err != nil {
+			return "", err
+		}
 	}
 	part := unfinished{target + partSuffix}
 	unlock, err := lockFolder(ctx, filepath.Dir(target), func() { part.report(progress) })
@@ -139,6 +145,18 @@ func lockFolder(ctx context.Context, dir string, waiting func()) (unlock func(),
 		case <-timer.C:
 		}
 	}
+}
+
+// ownersAlone refuses a folder that others may write to: what was verified there could be another file by the time it is used.
+func ownersAlone(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || runtime.GOOS == "windows" { // whose modes say nothing
+		return err
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("others may write to %q, so nothing in it can be trusted: chmod go-w %q, after a look at what is there", dir, dir)
+	}
+	return nil
 }
 
 // parseSource turns a URL or a path into a URL with one of the schemes that fetch knows.

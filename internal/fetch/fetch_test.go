@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -567,5 +568,35 @@ func TestFetchText(t *testing.T) {
 				t.Errorf("FetchText = %q, %v; want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestCacheOfOthers: a folder that others may write to is no cache.
+func TestCacheOfOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes say nothing there")
+	}
+	source := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(source, []byte("an image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cache{Dir: filepath.Join(t.TempDir(), "images")}
+	path, err := c.Fetch(t.Context(), source, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{c.Dir, filepath.Dir(path)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Fetch(t.Context(), source, "", nil); err == nil || !strings.Contains(err.Error(), "others may write to") {
+			t.Errorf("%s: %v", dir, err)
+		}
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Fetch(t.Context(), source, "", nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -44,10 +44,7 @@ func At(root, name string) *Folder {
 // Make creates the folder and whatever of its secrets doesn't exist yet: the lab's own and each node's host key. What exists
 // is never replaced, and in a lab that an up has worked on nothing that is missing is invented: ErrDamaged.
 func (f *Folder) Make(l *config.Lab) error {
-	if err := os.MkdirAll(f.Path, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(f.Path, 0o700); err != nil {
+	if err := f.makeFolder(); err != nil {
 		return err
 	}
 	if err := f.whole(); err != nil {
@@ -62,6 +59,22 @@ func (f *Folder) Make(l *config.Lab) error {
 		return err
 	}
 	return f.makeHostKeys(l)
+}
+
+// makeFolder makes the folder itself, its owner's alone. A link to one is refused: what is written through it and what is removed
+// with it would be two different things.
+func (f *Folder) makeFolder() error {
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(f.Path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("lab %q: %q is a link, and labs live in folders of their own: remove the link; to keep labs elsewhere, set XDG_DATA_HOME", f.Name, f.Path)
+	}
+	return os.Chmod(f.Path, 0o700)
 }
 
 // whole refuses a lab that an up has worked on and that has lost one of its secrets since.

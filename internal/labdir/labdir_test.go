@@ -262,3 +262,70 @@ func TestKnownHostsKeepsOlderNodes(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestLinksLeadNowhere: what is removed is in the lab's folder, wherever links in it lead.
+func TestLinksLeadNowhere(t *testing.T) {
+	f := made(t)
+	precious := t.TempDir()
+	for _, name := range []string{"cp1/photos", "w1/photos"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(precious, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(precious, name), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, precious)
+	if err := os.Symlink(precious, f.path("machines")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cp1", "../../..", "../machines/w1"} {
+		if err := f.Machine(name).Remove(); err == nil && name == "cp1" {
+			t.Errorf("machine %q was removed through a link", name)
+		}
+	}
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff(before, contents(t, precious)); d != "" {
+		t.Errorf("what a link led to has changed (-before +after):\n%s", d)
+	}
+	if err := f.Machine("cp1").Remove(); err != nil {
+		t.Errorf("a machine of a lab whose folder is gone: %v", err)
+	}
+
+	if err := os.Symlink(precious, f.Path); err != nil {
+		t.Fatal(err)
+	}
+	_, lockErr := f.Lock("labctl up", time.Now())
+	for _, err := range []error{f.Make(config.Default()), lockErr} {
+		if err == nil || !strings.Contains(err.Error(), "is a link") {
+			t.Errorf("a link in place of the lab's folder: %v", err)
+		}
+	}
+	if d := cmp.Diff(before, contents(t, precious)); d != "" {
+		t.Errorf("what a link led to has changed (-before +after):\n%s", d)
+	}
+}
+
+func TestLongConsole(t *testing.T) {
+	m := At(t.TempDir(), "lab").Machine("w1")
+	if err := os.MkdirAll(m.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(m.SerialLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(8 << 30); err != nil { // a hole: it takes no room
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("the end"), 8<<30); err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Console()
+	if err != nil || len(got) != maxConsole || !strings.HasSuffix(got, "the end") {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}

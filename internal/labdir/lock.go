@@ -17,7 +17,7 @@ var ErrLocked = errors.New("another labctl is at work on this lab")
 // Lock makes this process the only one that changes the lab, until unlock is called or the process ends: the kernel lets
 // go of it whatever ends the process. what and now say in the file who holds it and since when.
 func (f *Folder) Lock(what string, now time.Time) (unlock func() error, err error) {
-	if err := os.MkdirAll(f.Path, 0o700); err != nil {
+	if err := f.makeFolder(); err != nil {
 		return nil, err
 	}
 	path := f.path("lock")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -20,11 +21,13 @@ import (
 type Machine struct {
 	Path string // absolute
 	Name string // the node's name
+
+	lab string // the lab's folder
 }
 
 // Machine names the folder of a node's machine; it makes nothing.
 func (f *Folder) Machine(name string) *Machine {
-	return &Machine{Path: f.path("machines", name), Name: name}
+	return &Machine{Path: f.path("machines", name), Name: name, lab: f.Path}
 }
 
 // Seed is the path of the NoCloud ISO.
@@ -78,10 +81,22 @@ func (m *Machine) SetBooted(booted bool) error {
 // escapes are what a boot loader and systemd write beside text: CSI and OSC sequences, single escapes.
 var escapes = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)|[@-Z\\\\-_])|\r")
 
-// Console returns what the machine wrote to its first serial port, without terminal escapes and carriage returns. fs.ErrNotExist
-// if it wrote nothing yet.
+// maxConsole is how many bytes at the end of a console are shown: a guest may write as much as it likes.
+const maxConsole = 1 << 20
+
+// Console returns what the machine wrote to its first serial port, without terminal escapes and carriage returns: of more than 1 MiB
+// the end. fs.ErrNotExist if it wrote nothing yet.
 func (m *Machine) Console() (string, error) {
-	b, err := os.ReadFile(m.SerialLog())
+	f, err := os.Open(m.SerialLog())
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-maxConsole), maxConsole))
 	return escapes.ReplaceAllString(string(b), ""), err
 }
 
@@ -133,5 +148,20 @@ func (f *Folder) SSH(node, user string, dial func(ctx context.Context, network, 
 	return ssh.Config{User: user, KeyFile: f.path("id_ed25519"), KnownHosts: f.path("known_hosts"), Alias: node, Dial: dial}
 }
 
-// Remove deletes the machine's files; its disk must be gone from VirtualBox before.
-func (m *Machine) Remove() error { return os.RemoveAll(m.Path) }
+// Remove deletes the machine's files; its disk must be gone from VirtualBox before. It never leaves the lab's folder: a link in place
+// of a folder on the way is an error.
+func (m *Machine) Remove() error {
+	lab, err := os.OpenRoot(m.lab)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lab.Close()
+	inLab, err := filepath.Rel(m.lab, m.Path)
+	if err != nil {
+		return err
+	}
+	return lab.RemoveAll(inLab)
+}

@@ -153,7 +153,6 @@ func runIptables(_ context.Context, p *process) int {
 		if number > len(have) {
 			return fail(1, "Index of deletion too big.")
 		}
-		rest = ruleWords(have[number-1].text)
 		have = slices.Delete(have, number-1, number)
 	} else {
 		r, err := parseRule(rest)
