@@ -47,7 +47,7 @@ func FuzzNamesInCommands(f *testing.F) {
 			plainWords(t, c.Text)
 			if c.Pod != nil {
 				for _, inner := range c.Pod.commands {
-					plainWords(t, inner)
+					plainWords(t, inner.text)
 				}
 			}
 		}

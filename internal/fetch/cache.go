@@ -72,9 +72,12 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", err
 	}
-	for dir := filepath.Dir(target); len(dir) >= len(c.Dir); dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
 		if err := ownersAlone(dir); err != nil {
 			return "", err
+		}
+		if len(dir) <= len(filepath.Clean(c.Dir)) {
+			break
 		}
 	}
 	part := unfinished{target + partSuffix}
