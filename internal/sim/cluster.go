@@ -137,6 +137,7 @@ type cluster struct {
 	now   time.Time
 	state *clusterState     // not to be changed; see change
 	up    map[string]*guest // guests by disk
+	known *knowledge        // of kube-proxies
 	rules *proxyRules
 }
 
@@ -338,6 +339,9 @@ func (m *moment) settle() (bool, error) {
 	for _, g := range m.guests {
 		if ready, ok := g.serverReady(); ok && !m.now.Before(ready) {
 			did, err := m.settleCluster(g)
+			if c := m.clusters[g.disk]; err == nil && !did && c != nil {
+				did, err = c.spread() // else the next look does, at what the cluster is then
+			}
 			if err != nil {
 				return false, fmt.Errorf("SIMULATED cluster of %q: %w", g.machine.Name, err)
 			}

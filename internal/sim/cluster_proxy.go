@@ -14,7 +14,8 @@ import (
 // Source: https://github.com/kubernetes/kubernetes/blob/v1.34.3/pkg/proxy/iptables/proxier.go (and ipvs/proxier.go),
 // https://github.com/flannel-io/flannel/blob/master/pkg/trafficmngr/iptables/iptables.go.
 
-// proxyRules keeps the rules that kube-proxy writes on every node of a cluster alike, by mode.
+// proxyRules keeps the rules that kube-proxy writes alike on every node that knows the same of the cluster's services, by mode and by
+// whose knowledge it is.
 type proxyRules struct {
 	mu    sync.Mutex
 	modes map[string]firewall
@@ -24,18 +25,20 @@ func newProxyRules() *proxyRules { return &proxyRules{modes: map[string]firewall
 
 // writeRules adds to a node's kernel what k3s writes there.
 func (c *cluster) writeRules(f firewall, rec *nodeRecord) {
+	served, of := c.servedOn(rec)
 	c.rules.mu.Lock()
 	for _, mode := range rec.Modes {
-		if c.rules.modes[mode] == nil {
+		key := mode + "/" + of
+		if c.rules.modes[key] == nil {
 			shared := firewall{"nat": {}, "filter": {}, "mangle": {}}
 			if mode == "ipvs" {
 				c.ipvsRules(shared)
 			} else {
-				c.iptablesRules(shared)
+				c.iptablesRules(shared, served)
 			}
-			c.rules.modes[mode] = shared
+			c.rules.modes[key] = shared
 		}
-		for table, chains := range c.rules.modes[mode] {
+		for table, chains := range c.rules.modes[key] {
 			for chain, rules := range chains {
 				if have := f[table][chain]; len(have) > 0 {
 					rules = slices.DeleteFunc(slices.Clone(rules), func(r rule) bool {
@@ -49,19 +52,10 @@ func (c *cluster) writeRules(f firewall, rec *nodeRecord) {
 	}
 	c.rules.mu.Unlock()
 	if slices.Contains(rec.Modes, "iptables") {
-		c.localRules(f, rec)
+		localRules(f, rec, served)
 	}
 	c.hostPorts(f, rec)
 	flannelRules(f, c.state.Settings.ClusterCIDR, rec.subnet(c.state))
-}
-
-// portName is how kube-proxy names a service's port.
-func portName(o *object, p servicePort) string {
-	name := o.Namespace + "/" + o.Name
-	if p.Name != "" {
-		name += ":" + p.Name
-	}
-	return name
 }
 
 // chainName ends a chain's name in a hash, so that it is short enough for the kernel.
@@ -70,28 +64,10 @@ func chainName(prefix string, parts ...string) string {
 	return prefix + base32.StdEncoding.EncodeToString(sum[:])[:16]
 }
 
-func localPolicy(o *object) bool { return dig(o.Body, "spec", "externalTrafficPolicy") == "Local" }
-func sticky(o *object) bool      { return dig(o.Body, "spec", "sessionAffinity") == "ClientIP" }
-
 // stickySeconds is how long ClientIP affinity lasts.
 const stickySeconds = 10800
 
-// proxied calls visit with every service port that kube-proxy serves, and its ready endpoints, in the order of their names.
-func (c *cluster) proxied(visit func(o *object, p servicePort, ip netip.Addr, ready []endpoint)) {
-	services := c.services()
-	slices.SortFunc(services, func(a, b *object) int { return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) })
-	for _, o := range services {
-		ip, ok := clusterIP(o)
-		if !ok {
-			continue // headless
-		}
-		for _, p := range servicePorts(o) {
-			visit(o, p, ip, slices.DeleteFunc(c.endpoints(o, p), func(e endpoint) bool { return !e.Ready }))
-		}
-	}
-}
-
-func (c *cluster) iptablesRules(f firewall) {
+func (c *cluster) iptablesRules(f firewall, served []servedPort) {
 	pods := c.state.Settings.ClusterCIDR
 	f.add("mangle", "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY")
 	f.add("nat", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY",
@@ -104,8 +80,8 @@ func (c *cluster) iptablesRules(f firewall) {
 		`KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully`,
 		"KUBE-NODEPORTS", "KUBE-SERVICES")
 	filterRules(f)
-	c.proxied(func(o *object, p servicePort, ip netip.Addr, ready []endpoint) {
-		name, proto := portName(o, p), strings.ToLower(p.Protocol)
+	for _, p := range served {
+		name, proto := p.Name, p.Proto
 		svc, ext := chainName("KUBE-SVC-", name, proto), chainName("KUBE-EXT-", name, proto)
 		to := func(addr netip.Addr, why string, port int) string {
 			return fmt.Sprintf(`-d %s/32 -p %s -m comment --comment "%s %s" -m %s --dport %d`, addr, proto, name, why, proto, port)
@@ -113,42 +89,42 @@ func (c *cluster) iptablesRules(f firewall) {
 		nodePort := func(why string) string {
 			return fmt.Sprintf(`-p %s -m comment --comment "%s" -m %s --dport %d`, proto, name+why, proto, p.NodePort)
 		}
-		if len(ready) == 0 {
-			f.add("filter", "KUBE-SERVICES "+to(ip, "has no endpoints", p.Port)+" -j REJECT --reject-with icmp-port-unreachable")
+		if len(p.Ready) == 0 {
+			f.add("filter", "KUBE-SERVICES "+to(p.IP, "has no endpoints", p.Port)+" -j REJECT --reject-with icmp-port-unreachable")
 			if p.NodePort != 0 {
 				f.add("filter", "KUBE-EXTERNAL-SERVICES -p "+proto+` -m comment --comment "`+name+` has no endpoints" -m addrtype --dst-type LOCAL -m `+
 					fmt.Sprintf("%s --dport %d -j REJECT --reject-with icmp-port-unreachable", proto, p.NodePort))
 			}
-			for _, a := range c.ingress(o) {
+			for _, a := range p.Ingress {
 				f.add("filter", "KUBE-EXTERNAL-SERVICES "+to(a, "has no endpoints", p.Port)+" -j REJECT --reject-with icmp-port-unreachable")
 			}
-			return
+			continue
 		}
-		f.add("nat", "KUBE-SERVICES "+to(ip, "cluster IP", p.Port)+" -j "+svc,
-			fmt.Sprintf("%s ! -s %s %s -j KUBE-MARK-MASQ", svc, pods, to(ip, "cluster IP", p.Port)))
-		f.endpointRules(svc, name, proto, ready, sticky(o))
+		f.add("nat", "KUBE-SERVICES "+to(p.IP, "cluster IP", p.Port)+" -j "+svc,
+			fmt.Sprintf("%s ! -s %s %s -j KUBE-MARK-MASQ", svc, pods, to(p.IP, "cluster IP", p.Port)))
+		f.endpointRules(svc, name, proto, p.Ready, p.Sticky)
 		if p.NodePort == 0 {
-			return
+			continue
 		}
-		for _, a := range c.ingress(o) {
+		for _, a := range p.Ingress {
 			f.add("nat", "KUBE-SERVICES "+to(a, "loadbalancer IP", p.Port)+" -j "+ext)
 		}
 		f.add("nat", "KUBE-NODEPORTS "+nodePort("")+" -j "+ext)
-		if !localPolicy(o) {
+		if !p.Local {
 			f.add("nat", fmt.Sprintf(`%s -m comment --comment "masquerade traffic for %s external destinations" -j KUBE-MARK-MASQ`, ext, name), ext+" -j "+svc)
-			return
+			continue
 		}
 		f.add("nat", fmt.Sprintf(`%s -s %s -m comment --comment "pod traffic for %s external destinations" -j %s`, ext, pods, name, svc),
 			fmt.Sprintf(`%s -m comment --comment "masquerade LOCAL traffic for %s external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ`, ext, name),
 			fmt.Sprintf(`%s -m comment --comment "route LOCAL traffic for %s external destinations" -m addrtype --src-type LOCAL -j %s`, ext, name, svc))
-	})
+	}
 	f.add("nat", `KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`)
 }
 
 // endpointRules let a chain lead to endpoints, to each with the same chance.
-func (f firewall) endpointRules(chain, name, proto string, ready []endpoint, sticky bool) {
-	at := func(e endpoint) (string, string) {
-		to := fmt.Sprintf("%s:%d", e.Addr, e.Port)
+func (f firewall) endpointRules(chain, name, proto string, ready []servedEndpoint, sticky bool) {
+	at := func(e servedEndpoint) (string, string) {
+		to := e.Addr.String()
 		return to, chainName("KUBE-SEP-", name, proto, to)
 	}
 	for _, e := range ready {
@@ -172,30 +148,29 @@ func (f firewall) endpointRules(chain, name, proto string, ready []endpoint, sti
 		if sticky {
 			list = fmt.Sprintf("-m recent --set --name %s --mask 255.255.255.255 --rsource ", sep)
 		}
-		f.add("nat", fmt.Sprintf(`%s -s %s/32 -m comment --comment "%s" -j KUBE-MARK-MASQ`, sep, e.Addr, name),
+		f.add("nat", fmt.Sprintf(`%s -s %s/32 -m comment --comment "%s" -j KUBE-MARK-MASQ`, sep, e.Addr.Addr(), name),
 			fmt.Sprintf(`%s -p %s -m comment --comment "%s" %s-m %s -j DNAT --to-destination %s`, sep, proto, name, list, proto, to))
 	}
 }
 
 // localRules are those of services with externalTrafficPolicy Local, which each node has only for its own pods.
-func (c *cluster) localRules(f firewall, rec *nodeRecord) {
-	c.proxied(func(o *object, p servicePort, _ netip.Addr, ready []endpoint) {
-		if !localPolicy(o) || p.NodePort == 0 || len(ready) == 0 {
-			return
+func localRules(f firewall, rec *nodeRecord, served []servedPort) {
+	for _, p := range served {
+		if !p.Local || p.NodePort == 0 || len(p.Ready) == 0 {
+			continue
 		}
-		name, proto := portName(o, p), strings.ToLower(p.Protocol)
-		here := slices.DeleteFunc(ready, func(e endpoint) bool { return e.Pod == nil || e.Pod.Node != rec.Name })
+		name, proto, here := p.Name, p.Proto, p.on(rec.Name)
 		if len(here) == 0 {
 			f.add("filter", fmt.Sprintf(`KUBE-EXTERNAL-SERVICES -p %s -m comment --comment "%s has no local endpoints" -m addrtype --dst-type LOCAL -m %s --dport %d -j DROP`, proto, name, proto, p.NodePort))
-			for _, a := range c.ingress(o) {
+			for _, a := range p.Ingress {
 				f.add("filter", fmt.Sprintf(`KUBE-EXTERNAL-SERVICES -d %s/32 -p %s -m comment --comment "%s has no local endpoints" -m %s --dport %d -j DROP`, a, proto, name, proto, p.Port))
 			}
-			return
+			continue
 		}
 		svl, ext := chainName("KUBE-SVL-", name, proto), chainName("KUBE-EXT-", name, proto)
 		f.add("nat", ext+" -j "+svl)
-		f.endpointRules(svl, name, proto, here, sticky(o))
-	})
+		f.endpointRules(svl, name, proto, here, p.Sticky)
+	}
 }
 
 // filterRules are kube-proxy's in the table filter, but for those of services without endpoints.
@@ -323,25 +298,28 @@ func (g *guest) virtualServers() []virtualServer {
 		}
 	}
 	var all []virtualServer
-	c.proxied(func(o *object, p servicePort, ip netip.Addr, ready []endpoint) {
+	served, _ := c.servedOn(rec)
+	for _, p := range served {
 		var every, here []netip.AddrPort
-		for _, e := range ready {
-			to := netip.AddrPortFrom(e.Addr, uint16(e.Port))
-			every = append(every, to)
-			if !localPolicy(o) || e.Pod != nil && e.Pod.Node == rec.Name {
-				here = append(here, to)
+		for _, e := range p.Ready {
+			every = append(every, e.Addr)
+		}
+		if here = every; p.Local {
+			here = nil
+			for _, e := range p.on(rec.Name) {
+				here = append(here, e.Addr)
 			}
 		}
 		add := func(addr netip.Addr, port int, real []netip.AddrPort, external bool) {
-			v := virtualServer{proto: strings.ToLower(p.Protocol), addr: netip.AddrPortFrom(addr, uint16(port)), sticky: sticky(o), local: external && localPolicy(o), real: slices.Clone(real)}
+			v := virtualServer{proto: p.Proto, addr: netip.AddrPortFrom(addr, uint16(port)), sticky: p.Sticky, local: external && p.Local, real: slices.Clone(real)}
 			if slices.Contains(g.state.Unserved, v.key()) {
 				return
 			}
 			v.real = slices.DeleteFunc(v.real, func(r netip.AddrPort) bool { return slices.Contains(g.state.Unserved, v.key()+"/"+r.String()) })
 			all = append(all, v)
 		}
-		add(ip, p.Port, every, false)
-		for _, a := range c.ingress(o) {
+		add(p.IP, p.Port, every, false)
+		for _, a := range p.Ingress {
 			add(a, p.Port, here, true)
 		}
 		for _, a := range nodeIPs {
@@ -349,7 +327,7 @@ func (g *guest) virtualServers() []virtualServer {
 				add(a, p.NodePort, here, true)
 			}
 		}
-	})
+	}
 	slices.SortFunc(all, func(a, b virtualServer) int {
 		if c := strings.Compare(a.proto, b.proto); c != 0 {
 			return c

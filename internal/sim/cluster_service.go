@@ -139,16 +139,3 @@ func clusterIP(o *object) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	return a, err == nil
 }
-
-// ipvsAddresses are what kube-proxy binds to kube-ipvs0: the services' addresses, and those that load balancers publish.
-func (c *cluster) ipvsAddresses() []netip.Addr {
-	var all []netip.Addr
-	for _, o := range c.services() {
-		if a, ok := clusterIP(o); ok {
-			all = append(all, a)
-		}
-		all = append(all, c.ingress(o)...)
-	}
-	slices.SortFunc(all, netip.Addr.Compare)
-	return slices.Compact(all)
-}

@@ -186,7 +186,7 @@ func (g *guest) findLinks() []link {
 	}
 	if slices.Contains(rec.Modes, "ipvs") {
 		l := link{Name: "kube-ipvs0", MAC: macOf("kube-ipvs0", g.disk), Kind: "dummy", MTU: 1500, NoCarrier: true}
-		for _, a := range c.ipvsAddresses() {
+		for _, a := range c.ipvsAddresses(rec) {
 			l.Addresses = append(l.Addresses, address{Prefix: netip.PrefixFrom(a, 32)})
 		}
 		add(l)

@@ -50,6 +50,7 @@ type World struct {
 	states  map[string]*cached[clusterState]
 	turns   map[string]int // how many choices each chain and virtual server has made
 	derived map[string]*derivedCluster
+	heard   map[string]*cached[knowledge]
 }
 
 // cached is a parsed file together with the file it was parsed from.
@@ -85,6 +86,7 @@ func Open(dir string, o Options) (*World, error) {
 		states:  map[string]*cached[clusterState]{},
 		turns:   map[string]int{},
 		derived: map[string]*derivedCluster{},
+		heard:   map[string]*cached[knowledge]{},
 	}
 	w.programs = programs()
 	w.done = make(chan struct{})

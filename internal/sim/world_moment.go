@@ -58,12 +58,16 @@ func (w *World) look() (*moment, error) {
 	if err != nil {
 		return nil, err
 	}
-	settled, err := m.settle()
-	if err == nil && settled {
-		m, err = w.collect(vbox, now, nil)
-	}
-	if err != nil {
-		return nil, err
+	// What one does may be for another to act upon; after a quiet moment there is nothing to do.
+	for settled := last == nil || last.lasts != quietMoment; settled; {
+		if settled, err = m.settle(); err != nil {
+			return nil, err
+		}
+		if settled {
+			if m, err = w.collect(vbox, now, nil); err != nil {
+				return nil, err
+			}
+		}
 	}
 	// What was read before the collecting is what it is compared with: a change in between makes it stale at once.
 	m.epoch = epoch
@@ -121,7 +125,11 @@ func (m *moment) addCluster(disk string) error {
 	if err != nil || st == nil {
 		return err
 	}
-	m.clusters[disk] = &cluster{w: m.w, disk: disk, now: m.now, state: st, up: m.byDisk, rules: newProxyRules()}
+	known, err := m.w.knowledge(disk)
+	if err != nil {
+		return err
+	}
+	m.clusters[disk] = &cluster{w: m.w, disk: disk, now: m.now, state: st, known: known, up: m.byDisk, rules: newProxyRules()}
 	return nil
 }
 
