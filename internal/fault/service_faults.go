@@ -26,6 +26,34 @@ func serviceFaults() []Fault {
 			},
 		},
 		{
+			ID: "second-service-network", Exercise: "06",
+			Title: "a service has a ClusterIP outside of the service network",
+			Explanation: "Kubernetes takes further networks for services, as ServiceCIDR objects. Nothing in the cluster minds; what was set up for the lab's own " +
+				"service network (routes, firewalls, proxy exceptions, people's expectations) knows nothing of that address.",
+			Fails: both("svc.cluster-ip"),
+			script: func(p places) Script {
+				const name = "labctl-second"
+				return Script{
+					// The question is whether there are such objects.
+					Ask: []Question{{Name: "FIRST", Where: p.server.Name, Command: "kubectl get servicecidr kubernetes -o jsonpath='{.spec.cidrs[0]}'",
+						Missing: "the cluster must know ServiceCIDR objects, as Kubernetes does since v1.33"}},
+					Break: []Action{
+						p.kubectl(`apply -f - <<'EOF'
+{"apiVersion":"networking.k8s.io/v1","kind":"ServiceCIDR","metadata":{"name":"%s"},"spec":{"cidrs":["198.18.43.0/24"]}}
+EOF`, name),
+						// Until the new network is in use, the address is refused.
+						until(p.server.Name, `kubectl apply -f - <<'EOF'
+{"apiVersion":"v1","kind":"Service","metadata":{"name":"%s"},"spec":{"clusterIP":"198.18.43.10","ports":[{"port":80}]}}
+EOF`, name),
+					},
+					Undo: []Action{
+						p.kubectl("delete service %s --ignore-not-found", name),
+						p.kubectl("delete servicecidr %s --ignore-not-found", name),
+					},
+				}
+			},
+		},
+		{
 			ID: "cluster-ip-leak", Exercise: "06",
 			Title: "a route on the host leads the service network to a node",
 			Explanation: "kube-proxy's rules hang in PREROUTING, so a node serves a ClusterIP to whoever sends it packets for it. With a route to a node " +

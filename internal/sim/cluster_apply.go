@@ -233,6 +233,8 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 			} else {
 				spec["clusterIP"] = st.freeServiceIP(name)
 			}
+		} else if why := st.refusedIP(ip, have); why != "" {
+			return nil, invalid("%s", why)
 		}
 		typ, _ := spec["type"].(string)
 		ports, _ := spec["ports"].([]any)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -138,4 +139,44 @@ func clusterIP(o *object) (netip.Addr, bool) {
 	s, _ := dig(o.Body, "spec", "clusterIP").(string)
 	a, err := netip.ParseAddr(s)
 	return a, err == nil
+}
+
+// serviceCIDRs are the networks that a ServiceCIDR object gives to services.
+func serviceCIDRs(o *object) []netip.Prefix {
+	var all []netip.Prefix
+	list, _ := dig(o.Body, "spec", "cidrs").([]any)
+	for _, v := range list {
+		text, _ := v.(string)
+		if p, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// refusedIP is why a service may not have a ClusterIP that it asks for; empty if it may.
+func (st *clusterState) refusedIP(text string, have *object) string {
+	if text == "None" || have != nil && dig(have.Body, "spec", "clusterIP") == text {
+		return ""
+	}
+	refused := func(why string) string {
+		return fmt.Sprintf("spec.clusterIPs: Invalid value: [%q]: failed to allocate IP %s: %s", text, text, why)
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Sprintf("spec.clusterIPs[0]: Invalid value: %q: must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)", text)
+	}
+	inside := false
+	for _, o := range st.Objects {
+		switch {
+		case o.Kind == "ServiceCIDR":
+			inside = inside || slices.ContainsFunc(serviceCIDRs(o), func(p netip.Prefix) bool { return p.Contains(a) })
+		case o.Kind == "Service" && o != have && dig(o.Body, "spec", "clusterIP") == text:
+			return refused("provided IP is already allocated")
+		}
+	}
+	if !inside {
+		return refused("the provided network does not match the current range")
+	}
+	return ""
 }

@@ -41,6 +41,7 @@ func headings(kind string) string {
 		"Endpoints":     "NAME ENDPOINTS AGE",
 		"Secret":        "NAME TYPE DATA AGE",
 		"ConfigMap":     "NAME DATA AGE",
+		"ServiceCIDR":   "NAME CIDRS AGE",
 	}[kind]
 }
 
@@ -116,6 +117,12 @@ func (c *cluster) row(i item) []string {
 			none(joined(stringMap(dig(i.body, "spec", "template", "spec", "nodeSelector")))), old}, i.template()...)
 	case "Namespace":
 		return []string{i.name, "Active", old}
+	case "ServiceCIDR":
+		var all []string
+		for _, p := range serviceCIDRs(c.state.object("ServiceCIDR", "", i.name)) {
+			all = append(all, p.String())
+		}
+		return []string{i.name, none(strings.Join(all, ",")), old}
 	case "EndpointSlice", "Endpoints":
 		return c.endpointRow(i, old)
 	case "Secret":

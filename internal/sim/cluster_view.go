@@ -31,6 +31,7 @@ func kinds() []kind {
 		{"Endpoints", "endpoints", "", "v1", []string{"ep"}, true},
 		{"Secret", "secrets", "", "v1", nil, true},
 		{"ConfigMap", "configmaps", "", "v1", []string{"cm"}, true},
+		{"ServiceCIDR", "servicecidrs", "networking.k8s.io", "networking.k8s.io/v1", nil, false},
 	}
 }
 
@@ -270,6 +271,9 @@ func (c *cluster) objectView(o *object) map[string]any {
 	case "Namespace":
 		body["status"] = map[string]any{"phase": "Active"}
 		delete(meta, "generation")
+	case "ServiceCIDR":
+		body["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": stamped(o.Created),
+			"message": "Kubernetes Service CIDR is ready"}}}
 	case "Secret":
 		delete(body, "hash")
 		delete(meta, "generation")

@@ -404,6 +404,10 @@ func (c *cluster) system(st *clusterState, started time.Time) {
 		c.put(st, &object{Kind: "Service", Namespace: "default", Name: "kubernetes", Body: service(st.Settings.serviceIP(1), "ClusterIP", nil,
 			map[string]any{"component": "apiserver", "provider": "kubernetes"}, port("https", "TCP", 443, 6443, 0))})
 	}
+	if st.object("ServiceCIDR", "", "kubernetes") == nil {
+		c.put(st, &object{Kind: "ServiceCIDR", Name: "kubernetes", Body: map[string]any{"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+			"metadata": map[string]any{}, "spec": map[string]any{"cidrs": []any{st.Settings.ServiceCIDR.String()}}}})
+	}
 	deployed := st.Deployed.Equal(started)
 	st.Deployed = started
 	for _, a := range addons() {

@@ -54,3 +54,26 @@ func TestAddonsAreAppliedAtTheStart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An address outside of the networks for services is refused, until another network is one of them.
+func TestServiceCIDR(t *testing.T) {
+	l := newLab(t)
+	l.cluster(1, correct)
+	service := func(name, ip string) string {
+		return `sudo kubectl apply -f - <<'EOF'
+{"apiVersion":"v1","kind":"Service","metadata":{"name":"` + name + `"},"spec":{"clusterIP":"` + ip + `","ports":[{"port":80}]}}
+EOF`
+	}
+	l.fails(0, service("x", "198.18.43.10"), 1, `The Service "x" is invalid: spec.clusterIPs: Invalid value: ["198.18.43.10"]: failed to allocate IP 198.18.43.10: the provided network does not match the current range`)
+	l.fails(0, service("x", "10.43.0.10"), 1, "provided IP is already allocated")
+	l.fails(0, service("x", "10.43.0"), 1, "must be a valid IP address")
+	l.run(0, `sudo kubectl apply -f - <<'EOF'
+{"apiVersion":"networking.k8s.io/v1","kind":"ServiceCIDR","metadata":{"name":"more"},"spec":{"cidrs":["198.18.43.0/24"]}}
+EOF`)
+	l.run(0, service("x", "198.18.43.10"))
+	for _, want := range []string{"kubernetes 10.43.0.0/16 ", "more 198.18.43.0/24 "} {
+		if err := has(l.run(0, "sudo kubectl get servicecidrs"), want); err != nil {
+			t.Error(err)
+		}
+	}
+}
