@@ -56,6 +56,22 @@ func clusterFaults() []Fault {
 			},
 		},
 		{
+			ID: "pod-network-taken", Exercise: "04", workers: 1,
+			Title: "a node that nobody runs holds the pod CIDR of a worker",
+			Explanation: "Somebody wrote a Node into the cluster, as from a backup. It is never Ready and no packet goes there, so nothing seems to be wrong; " +
+				"but two nodes claim the same addresses, and a machine that joins by that name would get them, too.",
+			Fails: both("pod.cidr"),
+			script: func(p places) Script {
+				return Script{
+					Ask: []Question{{Name: "CIDR", Where: p.server.Name, Command: "kubectl get node " + p.one.Name + " -o jsonpath='{.spec.podCIDR}'"}},
+					Break: []Action{p.kubectl(`apply -f - <<EOF
+{"apiVersion":"v1","kind":"Node","metadata":{"name":"labctl-nobody"},"spec":{"podCIDR":"$CIDR","podCIDRs":["$CIDR"]}}
+EOF`)},
+					Undo: []Action{p.kubectl("delete node labctl-nobody --ignore-not-found")},
+				}
+			},
+		},
+		{
 			ID: "taint", Exercise: "10", workers: 1,
 			Title: "a taint has driven all pods off the workers",
 			Explanation: "What does not tolerate it moves to the server, as far as it may: hello's wish to be spread keeps four of its six pods waiting. " +

@@ -130,7 +130,6 @@ func Get(id string) (Fault, error) {
 // Unreachable are the checks that no fault makes fail, with the reason.
 func Unreachable() map[string]string {
 	return map[string]string{
-		"pod.cidr": "the API server refuses to change a node's pod CIDR once it is set",
-		"pod.ips":  "the CNI plugin hands out addresses of its node's pod CIDR only, and the kubelet overwrites what is patched into a pod's status",
+		"pod.ips": "the CNI plugin hands out addresses of its node's pod CIDR only, and the kubelet overwrites what is patched into a pod's status",
 	}
 }

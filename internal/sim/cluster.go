@@ -436,6 +436,9 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 	if n != nil && n.Disk == at.Disk && n.Start.Equal(at.Start) {
 		return false
 	}
+	if n != nil && n.ghost() {
+		n.Taints, n.Labels, n.NextIP = nil, nil, 2 // from now on somebody runs it
+	}
 	if n == nil {
 		free := 0
 		for slices.ContainsFunc(st.Nodes, func(n *nodeRecord) bool { return n.Subnet == free }) {

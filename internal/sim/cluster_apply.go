@@ -140,6 +140,9 @@ func (c *cluster) applyOne(st *clusterState, d document, source string) (string,
 	if d.kind.Namespaced && st.object("Namespace", "", d.namespace) == nil {
 		return "", fmt.Errorf("Error from server (NotFound): error when creating %q: namespaces %q not found", source, d.namespace)
 	}
+	if d.kind.Name == "Node" {
+		return c.applyNode(st, d)
+	}
 	have := st.object(d.kind.Name, d.namespace, d.name)
 	if have == nil {
 		body, err := c.admit(st, d, nil)
@@ -200,7 +203,7 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 	}
 	body := maps.Clone(d.body)
 	switch d.kind.Name {
-	case "Node", "Pod", "EndpointSlice", "Endpoints":
+	case "Pod", "EndpointSlice", "Endpoints":
 		return nil, fmt.Errorf("error: the SIMULATED API server does not take a %s", d.kind.Name)
 	case "Deployment", "DaemonSet":
 		labels := stringMap(dig(body, "spec", "template", "metadata", "labels"))

@@ -172,7 +172,7 @@ func (c *cluster) learn(have *knowledge, served []servedPort) (*knowledge, error
 	}
 	next := &knowledge{Served: served, Apart: map[string][]servedPort{}}
 	for _, n := range c.state.Nodes {
-		if c.hears(n) {
+		if n.ghost() || c.hears(n) {
 			continue
 		}
 		if apart, ok := have.Apart[n.Name]; ok {

@@ -61,6 +61,9 @@ func (c *cluster) row(i item) []string {
 		if n.Cordoned {
 			status += ",SchedulingDisabled"
 		}
+		if n.ghost() {
+			return []string{i.name, status, roles, old, "", "<none>", external, "<unknown>", "<unknown>", "<unknown>"}
+		}
 		if n.Labels["node-role.kubernetes.io/control-plane"] != "" {
 			roles = "control-plane"
 		}

@@ -141,6 +141,9 @@ func (c *cluster) nodeView(n *nodeRecord) map[string]any {
 	if taints != nil {
 		spec["taints"] = taints
 	}
+	if n.ghost() {
+		return c.ghostView(n, meta, spec)
+	}
 	ready := c.nodeReady(n)
 	heartbeat, since := c.now, n.Ready
 	condition := func(kind, good, reason, message string) map[string]any {
@@ -211,10 +214,14 @@ func (c *cluster) podView(p *podRecord) map[string]any {
 	}
 	spec["nodeName"] = p.Node
 	n := c.state.node(p.Node)
-	start, _ := c.podStart(p)
+	start, starts := c.podStart(p)
 	runs, ready := c.podRuns(p), c.podReady(p)
-	started := !c.now.Before(start)
+	started := starts && !c.now.Before(start)
 	problem := imageProblem(p)
+	if !starts {
+		status["conditions"] = []any{condition("PodScheduled", true, p.Scheduled, "", "")}
+		return map[string]any{"metadata": meta, "spec": spec, "status": status}
+	}
 	status["hostIP"] = n.InternalIP.String()
 	status["hostIPs"] = []any{map[string]any{"ip": n.InternalIP.String()}}
 	status["startTime"] = stamped(p.Scheduled)

@@ -293,7 +293,7 @@ func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 // podStart is when a pod's containers run, if its node does.
 func (c *cluster) podStart(p *podRecord) (time.Time, bool) {
 	n := c.state.node(p.Node)
-	if n == nil {
+	if n == nil || n.ghost() {
 		return time.Time{}, false
 	}
 	from := p.Scheduled

@@ -283,7 +283,7 @@ func (g *guest) findRoutes() []route {
 	}
 	if c, rec := g.dataplane(); rec != nil && up["flannel.1"] {
 		for _, peer := range c.state.Nodes {
-			if peer.Name == rec.Name {
+			if peer.Name == rec.Name || peer.ghost() { // which flannel has announced nothing
 				continue
 			}
 			subnet := peer.subnet(c.state)

@@ -184,7 +184,7 @@ func (w *World) ephemeralPort() uint16 { return uint16(32768 + w.ports.Add(1)%28
 // overlay is flannel's tunnel to the pod with that address. A frame that is lost on either way is lost.
 func (g *guest) overlay(c *cluster, rec *nodeRecord, p packet) (answer, error) {
 	for _, peer := range c.state.Nodes {
-		if peer == rec || !peer.subnet(c.state).Contains(p.to.Addr()) {
+		if peer == rec || peer.ghost() || !peer.subnet(c.state).Contains(p.to.Addr()) {
 			continue
 		}
 		other := c.up[peer.Disk]

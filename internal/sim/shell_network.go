@@ -609,7 +609,7 @@ func (p *process) peers() ([]peer, bool) {
 	}
 	var all []peer
 	for _, n := range c.state.Nodes {
-		if n != rec {
+		if n != rec && !n.ghost() {
 			all = append(all, peer{n, n.subnet(c.state).Addr().String()})
 		}
 	}
