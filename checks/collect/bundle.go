@@ -50,14 +50,21 @@ type manifestEntry struct {
 }
 
 // Write writes the evidence as a bundle, a gzipped tar: manifest.json, and one file for each output. Tokens were cut from the outputs
-// when they were collected, and are cut once more here. The same evidence gives the same bytes. version is labctl's own.
+// when they were collected, and are cut once more here; so are the passwords of labctl.yaml. The same evidence gives the same bytes. version is labctl's own.
 func Write(w io.Writer, e *Evidence, version string) error {
 	if e.Lab == nil {
 		return errors.New("writing a bundle: the evidence is of no lab")
 	}
-	lab, err := config.Marshal(e.Lab)
+	lab, err := config.Marshal(e.Lab.Redacted())
 	if err != nil {
 		return fmt.Errorf("writing a bundle: %w", err)
+	}
+	passwords := e.Lab.Secrets()
+	redact := func(data []byte) []byte {
+		for _, p := range passwords {
+			data = bytes.ReplaceAll(data, []byte(p), []byte("REDACTED"))
+		}
+		return redact(data)
 	}
 	m := manifest{Schema: bundleSchema, Labctl: version, Lab: string(lab), Simulated: e.Simulated, Commands: []manifestEntry{}}
 	type file struct {

@@ -56,9 +56,12 @@ func TestBundleGivesTheSameReport(t *testing.T) {
 
 func TestBundleKeepsNoSecret(t *testing.T) {
 	secret := "K10" + strings.Repeat("0a", 32) + "::server:verysecret"
-	e := &Evidence{Lab: config.Default(), Items: []Item{{
-		Where: "cp1", Command: "echo " + secret, Stdout: []byte(secret), Stderr: []byte("K3S_TOKEN=verysecret"), Err: "--token verysecret",
-	}}}
+	lab := config.Default()
+	lab.Registries.Configs = map[string]config.RegistryConfig{"m.example": {Auth: config.RegistryAuth{Username: "me", Password: "verysecret1"}}}
+	lab.Proxy = config.Proxy{HTTP: "http://me:verysecret2@p.example:3128"}
+	e := &Evidence{Lab: lab, Items: []Item{{
+		Where: "cp1", Command: "echo " + secret, Stdout: []byte(secret + " verysecret1"), Stderr: []byte("K3S_TOKEN=verysecret"), Err: "--token verysecret",
+	}, {Where: "cp1", Command: "env", Stdout: []byte("HTTP_PROXY=http://me:verysecret2@p.example:3128")}}}
 	var bundle bytes.Buffer
 	if err := Write(&bundle, e, "v1"); err != nil {
 		t.Fatal(err)

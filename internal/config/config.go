@@ -26,8 +26,11 @@ type Lab struct {
 	Network Network `yaml:"network"`
 	Image   Image   `yaml:"image"`
 	K3s     K3s     `yaml:"k3s"`
-	Demo    Demo    `yaml:"demo"`
-	Nodes   []Node  `yaml:"nodes"`
+	// Registries and Proxy say how the nodes get container images. They may hold passwords: see Redacted.
+	Registries Registries `yaml:"registries,omitempty"`
+	Proxy      Proxy      `yaml:"proxy,omitempty"`
+	Demo       Demo       `yaml:"demo"`
+	Nodes      []Node     `yaml:"nodes"`
 }
 
 // Network is the host-only network, which is the cluster's network.
@@ -62,7 +65,20 @@ type K3s struct {
 	ServiceCIDR netip.Prefix `yaml:"serviceCIDR"`
 	// KubeProxyMode is iptables or ipvs.
 	KubeProxyMode ProxyMode `yaml:"kubeProxyMode"`
+	// Airgap puts the images that k3s itself needs on every node, from the release's own archive, so that nodes pull none of them.
+	Airgap bool `yaml:"airgap"`
+	// Images are more archives of container images to put on every node, for example the demo's.
+	Images []ImageArchive `yaml:"images,omitempty"`
 }
+
+// ImageArchive is a file as `docker save` or `ctr image export` write it. In labctl.yaml a path alone will do.
+type ImageArchive struct {
+	URL    string `yaml:"url"`              // an http(s) URL, or a path on this machine
+	SHA256 string `yaml:"sha256,omitempty"` // of the file; a path may do without
+}
+
+// SetText is the short form in labctl.yaml.
+func (a *ImageArchive) SetText(path string) { a.URL = path }
 
 // Demo names the images of the demo's pods.
 type Demo struct {

@@ -58,6 +58,22 @@ func fillIn(lab *Lab, pos *yaml.Positions) {
 			}
 		}
 	}
+	// What is empty is left out when a lab is written.
+	if len(lab.K3s.Images) == 0 {
+		lab.K3s.Images = nil
+	}
+	if len(lab.Proxy.NoProxy) == 0 {
+		lab.Proxy.NoProxy = nil
+	}
+	for name, m := range lab.Registries.Mirrors {
+		if len(m.Endpoint) == 0 {
+			m.Endpoint = nil
+			lab.Registries.Mirrors[name] = m
+		}
+	}
+	if !pos.Has("proxy", "https") {
+		lab.Proxy.HTTPS = lab.Proxy.HTTP
+	}
 	for i := range lab.Nodes {
 		n := &lab.Nodes[i]
 		d := defaultSize(n.Role)

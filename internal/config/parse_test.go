@@ -78,6 +78,15 @@ func TestParseFillsIn(t *testing.T) {
 		"image from a path": {"image: {url: ../images/jammy.img, sha256: " + strings.Repeat("0123456789abcdef", 4) + "}\n", with(func(l *Lab) {
 			l.Image.URL, l.Image.SHA256 = "../images/jammy.img", strings.Repeat("0123456789abcdef", 4)
 		})},
+		"archives, in both forms": {"k3s: {airgap: true, images: [demo.tar, {url: \"http://h.example/a.tar.zst\", sha256: " + strings.Repeat("ab", 32) + "}]}\n", with(func(l *Lab) {
+			l.K3s.Airgap = true
+			l.K3s.Images = []ImageArchive{{URL: "demo.tar"}, {"http://h.example/a.tar.zst", strings.Repeat("ab", 32)}}
+		})},
+		"registries": {"registries:\n  mirrors:\n    docker.io: {endpoint: [\"http://m.example:5000\"]}\n  configs:\n    m.example:5000: {auth: {username: me, password: hush}}\n", with(func(l *Lab) {
+			l.Registries = Registries{Mirrors: map[string]Mirror{"docker.io": {Endpoint: []string{"http://m.example:5000"}}},
+				Configs: map[string]RegistryConfig{"m.example:5000": {Auth: RegistryAuth{"me", "hush"}}}}
+		})},
+		"a proxy in short": {"proxy: http://p.example:3128\n", with(func(l *Lab) { l.Proxy.HTTP, l.Proxy.HTTPS = "http://p.example:3128", "http://p.example:3128" })},
 		"other release, from a folder": {"k3s: {version: v1.35.0-rc1+k3s2, source: /srv/k3s}\n", with(func(l *Lab) {
 			l.K3s.Version, l.K3s.Source = "v1.35.0-rc1+k3s2", "/srv/k3s"
 		})},
@@ -119,6 +128,29 @@ func TestParseRefuses(t *testing.T) {
 		many += fmt.Sprintf("  - {name: w%d, role: agent, address: 192.168.56.%d}\n", i, 10+i)
 	}
 	tests := map[string]struct{ in, want string }{
+		"archive without a checksum": {"k3s:\n  images:\n    - http://h.example/a.tar\n",
+			"f:3: k3s.images[0] is downloaded without a checksum: write {url: …, sha256: …} with what sha256sum prints of that file"},
+		"two archives of one name": {"k3s:\n  images:\n    - a/x.tar\n    - b/x.tar\n", `f:4: k3s.images[1] has the file name "x.tar", as the one on line 3: on the nodes both would be one file; rename one`},
+		"no archive":               {"k3s: {images: [x.zip]}\n", `f:1: k3s.images[0] "x.zip" is no archive of images that k3s reads: its name must end in .tar, .tar.gz, .tgz, .tar.bz2, .tar.lz4 or .tar.zst`},
+		"the release's archive":    {"k3s: {images: [k3s-airgap-images-amd64.tar.gz]}\n", "f:1: k3s.images[0] has the name of the release's own archive: write airgap: true instead, or rename it"},
+		"airgap is no word":        {"k3s: {airgap: maybe}\n", `f:1: k3s.airgap must be true or false, not the text "maybe"`},
+		"mirror without endpoint":  {"registries:\n  mirrors:\n    docker.io: {}\n", `f:3: registries.mirrors.docker.io has no endpoint: give a list of URLs, such as endpoint: ["http://192.168.56.1:5000"]`},
+		"mirror on the node itself": {"registries: {mirrors: {docker.io: {endpoint: [\"http://localhost:5000\"]}}}\n",
+			`f:1: registries.mirrors.docker.io.endpoint[0] "http://localhost:5000" means each node itself: this computer is 192.168.56.1 to them (network.host)`},
+		"mirror with a login": {"registries: {mirrors: {docker.io: {endpoint: [\"http://me:hush@m.example\"]}}}\n",
+			`f:1: registries.mirrors.docker.io.endpoint[0] holds a login: give it in registries.configs under "m.example"`},
+		"unknown field of a registry": {"registries:\n  configs:\n    m.example:\n      auth: {username: me, pasword: hush}\n",
+			"f:4: unknown field \"registries.configs.m.example.auth.pasword\": did you mean \"password\"?\n" +
+				"f:4: registries.configs.m.example.auth needs username and password, both or none"},
+		"a login as text":         {"registries: {configs: {m.example: {auth: \"me:hush\"}}}\n", "f:1: registries.configs.m.example.auth must be a group of fields (name: value), not what is there"},
+		"a registry as text":      {"registries: {configs: {m.example: \"me:hush\"}}\n", "f:1: registries.configs.m.example must be a group of fields (name: value), not what is there"},
+		"a registry with a login": {"registries: {configs: {\"http://me:hush@m.example\": {}}}\n", `f:1: registries.configs: "http://…@m.example" is no host: write one such as registry.example:5000, without http://`},
+		"proxy without scheme":    {"proxy: me:hush@192.168.56.1:3128\n", `f:1: proxy.http "…@192.168.56.1:3128" is no http or https URL: write one such as http://192.168.56.1:3128`},
+		"proxy that is a line":    {"proxy: {http: \"http://p:1\\nEVIL=1\"}\n", `f:1: proxy.http "http://p:1\nEVIL=1" is no http or https URL: write one such as http://192.168.56.1:3128`},
+		"proxy on the node":       {"proxy: {http: \"http://127.0.0.1:3128\"}\n", `f:1: proxy.http "http://127.0.0.1:3128" means each node itself: this computer is 192.168.56.1 to them (network.host)`},
+		"no proxy":                {"proxy: {noProxy: [a.example]}\n", "f:1: proxy names no proxy: give http, https or both, or leave it out"},
+		"noProxy is no host":      {"proxy: {http: \"http://p:1\", noProxy: [\"a b\"]}\n", `f:1: proxy.noProxy[0] "a b" is none of these: a host, a domain such as .example, an address, a network such as 10.0.0.0/8`},
+
 		"not YAML":          {"name: [\n", "f:2: not YAML here or just above: did not find expected node content"},
 		"several documents": {"name: a\n---\nname: b\n", "f:2: a second document starts here: keep one, without a line of three dashes"},
 		"unknown field":     {"nmae: a\n", `f:1: unknown field "nmae": did you mean "name"?`},
@@ -244,6 +276,34 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestRedacted(t *testing.T) {
+	lab := Default()
+	lab.Registries.Configs = map[string]RegistryConfig{"m.example": {Auth: RegistryAuth{"me", "hush1"}}}
+	lab.Proxy = Proxy{HTTP: "http://me:hush2@p.example:1", HTTPS: "http://me:hush3@p.example:1"}
+	lab.K3s.Source, lab.Image.URL = "https://me:hush4@k.example", "https://me:hush5@i.example/x.img"
+	lab.K3s.Images = []ImageArchive{{URL: "https://me:hush6@i.example/x.tar", SHA256: lab.Image.SHA256}}
+	before, err := Marshal(lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := Marshal(lab.Redacted())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(data), "hush") || strings.Count(string(data), "removed") != 6 {
+		t.Errorf("not redacted:\n%s", data)
+	}
+	if _, err := Parse("f", data); err != nil {
+		t.Errorf("what is redacted is no lab: %v", err)
+	}
+	if after, err := Marshal(lab); err != nil || string(before) != string(after) {
+		t.Errorf("the lab itself was changed: %v\n%s", err, after)
+	}
+	if got := len(lab.Secrets()); got != 6 {
+		t.Errorf("%d secrets, not 6", got)
+	}
+}
+
 // A lab that is accepted has what the rest of labctl relies on.
 func TestDefaultIsWhole(t *testing.T) {
 	lab := Default()
@@ -266,6 +326,9 @@ func noZeroFields(t *testing.T, name string, v reflect.Value) {
 	t.Helper()
 	for i := range v.NumField() {
 		f := v.Field(i)
+		if f.Kind() == reflect.Bool || strings.Contains(v.Type().Field(i).Tag.Get("yaml"), "omitempty") {
+			continue // off, or none, by default
+		}
 		if f.IsZero() {
 			t.Errorf("%s.%s has no default", name, v.Type().Field(i).Name)
 		}
@@ -280,6 +343,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(Template())
 	f.Add([]byte("network: {cidr: 10.0.0.0/8, host: 10.255.255.254}\n"))
 	f.Add([]byte("network: {cidr: 0.0.0.0/0}\nk3s: {podCIDR: ::ffff:10.0.0.0/104, serviceCIDR: 1.2.3.4/32}\n"))
+	f.Add([]byte("network:\n  cidr: 0000000000\n  host: 192.168.56.10"))
+	f.Add([]byte("proxy: a@b\nregistries: {mirrors: {a: {endpoint: [http://b:1], rewrite: {}}}, configs: {c: {auth: {}}}}\nk3s: {images: []}\n"))
 	f.Add([]byte("nodes:\n  - name: a\n    role: server\n    address: 192.168.56.9\n  -\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lab, err := Parse("f", data)

@@ -43,6 +43,9 @@ func validate(lab *Lab, pos *yaml.Positions) yaml.Problems {
 	v.host()
 	v.image()
 	v.k3s()
+	v.archives()
+	v.registries()
+	v.proxy()
 	v.demo()
 	v.nodes()
 	return v.problems
@@ -147,7 +150,9 @@ const noIPv6 = "the lab is IPv4 only, because VirtualBox's NAT and the addresses
 
 func (v *validator) host() {
 	p, host := at("network", "host"), v.lab.Network.Host
-	v.address(p, host)
+	if !v.address(p, host) {
+		return
+	}
 	for _, n := range v.lab.Nodes {
 		if n.Address == host && v.pos.Has(p...) && !v.pos.Has("nodes") {
 			v.add(p, "%s is %s's address: take another from %s", host, n.Name, v.free())
@@ -225,7 +230,7 @@ func (v *validator) source(p path, s string) {
 		// Plans, progress, evidence and Pulumi's state name where things come from. Not quoted here for the same reason.
 		v.add(p, "holds a user name or a password, and addresses are shown and stored: use a mirror that asks for none, or a path")
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		v.add(p, "%q is not downloaded from: give an http or https URL, or a path", s)
+		v.add(p, "%q is not downloaded from: give an http or https URL, or a path", shown(s))
 	}
 }
 

@@ -46,8 +46,18 @@ func (d *decoder) wrong(n *node, out reflect.Value, path []any, want string) {
 	if name == "" {
 		name = "the file"
 	}
-	d.problem(n, path, "%s must be %s, not %s", name, want, describe(n))
+	is := describe(n)
+	if _, secret := out.Addr().Interface().(Secret); secret {
+		is = "what is there"
+	}
+	d.problem(n, path, "%s must be %s, not %s", name, want, is)
 }
+
+// Shorthand is a struct that a file may also give as one text.
+type Shorthand interface{ SetText(string) }
+
+// Secret is a struct whose place in a file may hold a secret, so that messages don't quote what is there.
+type Secret interface{ HoldsSecret() }
 
 func (d *decoder) value(n *node, out reflect.Value, path []any) {
 	if n.Style&taggedStyle != 0 {
@@ -61,9 +71,15 @@ func (d *decoder) value(n *node, out reflect.Value, path []any) {
 		d.text(n, out, text, path)
 		return
 	}
+	if short, ok := out.Addr().Interface().(Shorthand); ok && n.Kind == scalarNode && n.ShortTag() == "!!str" {
+		short.SetText(n.Value)
+		return
+	}
 	switch out.Kind() {
 	case reflect.Struct:
 		d.fields(n, out, path)
+	case reflect.Map:
+		d.entries(n, out, path)
 	case reflect.Slice:
 		d.list(n, out, path)
 	case reflect.String:
@@ -101,6 +117,36 @@ func (d *decoder) fields(n *node, out reflect.Value, path []any) {
 			d.value(value, out.Field(index), at)
 		}
 	}
+}
+
+// entries reads a map whose keys are text that the file chooses.
+func (d *decoder) entries(n *node, out reflect.Value, path []any) {
+	if n.Kind != mappingNode {
+		d.wrong(n, out, path, "a group of fields (name: value)")
+		return
+	}
+	first := map[string]int{}
+	m := reflect.MakeMap(out.Type())
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := append(slices.Clone(path), key.Value)
+		switch {
+		case key.Kind != scalarNode:
+			d.problem(key, path, "a field's name must be text, not %s", describe(key))
+		case first[key.Value] > 0:
+			d.problem(key, at, "duplicate field %q: it is already on line %d", shorten(Path(at...)), first[key.Value])
+		default:
+			first[key.Value] = key.Line
+			v := reflect.New(out.Type().Elem()).Elem()
+			d.value(value, v, at)
+			m.SetMapIndex(reflect.ValueOf(key.Value), v)
+		}
+	}
+	if m.Len() == 0 {
+		out.SetZero() // as if it were not given: Marshal may leave it out
+		return
+	}
+	out.Set(m)
 }
 
 func (d *decoder) list(n *node, out reflect.Value, path []any) {
