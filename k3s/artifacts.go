@@ -12,9 +12,15 @@ import (
 
 // Artifacts are the files of a release, on this machine.
 type Artifacts struct {
-	Binary string   // path of the k3s binary
-	SHA256 string   // its checksum, 64 hexadecimal digits
-	Images []string // paths of image archives to put on every node; none if nodes pull their images
+	Binary string // path of the k3s binary
+	SHA256 string // its checksum, 64 hexadecimal digits
+}
+
+// Archive is a file with container images, on this machine.
+type Archive struct {
+	Name   string // the file's, on a node: k3s tells by it how the archive is packed
+	Path   string
+	SHA256 string
 }
 
 // FileNames returns the names that a release gives to the binary and to the list of checksums for arch (a GOARCH:
@@ -31,9 +37,17 @@ func FileNames(version, arch string) (binary, sums string) {
 	}
 }
 
-// ImagesFileName returns the name that a release gives to the archive of all images that k3s itself needs. Its checksum
-// is in the same list as the binary's.
-func ImagesFileName(arch string) string { return "k3s-airgap-images-" + arch + ".tar.zst" }
+// ImagesFileName returns the name of the archive of all images that k3s itself needs, of those in the release's list of
+// checksums the smallest; not ok if the list has none. Releases before v1.24 have no .tar.zst, mirrors may have one kind alone.
+func ImagesFileName(sums map[string]string, arch string) (name string, ok bool) {
+	for _, packed := range []string{".tar.zst", ".tar.gz", ".tar"} {
+		name = "k3s-airgap-images-" + arch + packed
+		if _, ok := sums[name]; ok {
+			return name, true
+		}
+	}
+	return "", false
+}
 
 // ParseSums reads what sha256sum writes: a checksum, two spaces (or a space and a star) and a file name a line. It returns
 // the checksums, in lower case, by file name. An empty list, a malformed line, and two checksums for one name are errors.
@@ -72,9 +86,11 @@ func isSHA256(s string) bool {
 // ReleaseURL returns where source keeps a file of a version: source is a URL below which VERSION/FILE is found, or a
 // folder that holds VERSION/FILE. In a URL the version's "+" is written %2B, as GitHub wants it.
 func ReleaseURL(source, version, file string) string {
-	if !strings.Contains(source, "://") {
+	if !isURL(source) {
 		return filepath.Join(source, version, file)
 	}
 	escape := func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }
 	return strings.TrimRight(source, "/") + "/" + escape(version) + "/" + escape(file)
 }
+
+func isURL(source string) bool { return strings.Contains(source, "://") }

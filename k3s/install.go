@@ -1,30 +1,37 @@
 package k3s
 
 import (
-	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path"
-	"path/filepath"
+
+	"github.com/labctl/labctl/internal/config"
 )
+
+// ErrReboot says that everything is in place on a node, and that the node is to be rebooted for it to count: kube-proxy's mode
+// changed, and what the old mode wrote into the kernel (rules, virtual servers, addresses on kube-ipvs0) goes only with the
+// kernel. Reboot the node, and install again: that goes on where this ended.
+var ErrReboot = errors.New("the node must be rebooted")
 
 // Paths on a node.
 const (
 	binaryPath     = "/usr/local/bin/k3s"
 	settingsPath   = "/etc/rancher/k3s/config.yaml"
+	registriesPath = "/etc/rancher/k3s/registries.yaml"
 	kubeconfigPath = "/etc/rancher/k3s/k3s.yaml"
 	tokenPath      = "/var/lib/rancher/k3s/server/node-token"
 	agentFolder    = "/var/lib/rancher/k3s/agent"
 	imagesFolder   = agentFolder + "/images"
 	agentCAPath    = agentFolder + "/server-ca.crt"
 	restartPending = "/etc/rancher/k3s/restart-pending"
+	rebootPending  = "/etc/rancher/k3s/reboot-pending"
 )
 
 func unitPath(as role) string { return "/etc/systemd/system/" + as.service() + ".service" }
+func envPath(as role) string  { return unitPath(as) + ".env" }
 
 // InstallServer makes node n the cluster's server, or brings its k3s to the wanted binary and settings, and returns when the
 // service is active: the API answers then, but the node may not be Ready yet. The settings' Server is not used.
@@ -49,12 +56,8 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 	if err := s.check(n, as); err != nil {
 		return err
 	}
-	images, err := imageFiles(a.Images)
-	if err != nil {
-		return fmt.Errorf("installing k3s on %q: %w", n.Name, err)
-	}
 	step("looking at what is installed")
-	found, err := look(ctx, r, n, as, images)
+	found, err := look(ctx, r, n, as)
 	if err != nil {
 		return err
 	}
@@ -62,12 +65,24 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 	if err != nil {
 		return err
 	}
-	wanted := append(images, file{
+	wanted := append([]file{{
 		path: binaryPath, mode: "0755", sha256: a.SHA256, restarts: true, what: "k3s " + s.Version, open: fromDisk(a.Binary),
-	})
-	wanted = append(wanted, settings...)
+	}}, settings...)
 
-	restart := found.pending()
+	reboot := found.reboot != "" && found.reboot == found.boot
+	if found.reboot != "" && !reboot { // it was rebooted since, and k3s started with what was there
+		if _, err := r.Run(ctx, asRoot(rebooted), nil); err != nil {
+			return fmt.Errorf("noting that %q was rebooted: %w", n.Name, err)
+		}
+		delete(found.files, restartPending)
+	}
+	if found.proxy != "" && found.proxy != s.proxyMode() && !reboot {
+		if _, err := r.Run(ctx, asRoot(mark), nil); err != nil {
+			return fmt.Errorf("noting that %q must be rebooted: %w", n.Name, err)
+		}
+		reboot = true
+	}
+	_, restart := found.files[restartPending]
 	if as == agent && found.ofAnotherCluster(s.Token) && (restart || found.differ(settings)) {
 		step("leaving the old cluster")
 		if _, err := r.Run(ctx, asRoot(leave, as.service()), nil); err != nil {
@@ -79,11 +94,13 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 		if found.files[f.path] == f.sha256 {
 			continue
 		}
-		step("pushing " + f.what)
-		if err := f.push(ctx, r); err != nil {
-			return fmt.Errorf("pushing %s to %q: %w", f.what, n.Name, err)
+		if err := f.put(ctx, r, n, step); err != nil {
+			return err
 		}
 		restart = restart || f.restarts
+	}
+	if reboot {
+		return ErrReboot
 	}
 	// A service that is starting, say because its machine has just booted, is left to it: systemd tries for ever.
 	if restart || (found.active != "active" && found.active != "activating") {
@@ -95,78 +112,48 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 	return waitActive(ctx, r, n, s, as, step)
 }
 
-// file is one that should be on a node.
-type file struct {
-	path, mode, sha256 string
-	restarts           bool   // the service must be restarted to heed it
-	what               string // for people
-	open               func() (io.ReadCloser, error)
-}
-
-func (f file) push(ctx context.Context, r Runner) error {
-	content, err := f.open()
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	marker := ""
-	if f.restarts {
-		marker = restartPending
-	}
-	_, err = r.Run(ctx, asRoot(push, f.path, f.mode, f.sha256, marker), content)
-	return err
-}
-
-// settingsFiles are the files that depend on the settings alone: config.yaml and the unit.
+// settingsFiles are the files that depend on the settings alone.
 func settingsFiles(n Node, s Settings, as role, iface string) ([]file, error) {
 	settings, err := settingsOf(n, s, as, iface)
 	if err != nil {
 		return nil, err
 	}
-	return []file{
+	files := []file{
 		inMemory(settingsPath, "0600", "settings", settings),
 		inMemory(unitPath(as), "0644", "unit "+as.service(), unitOf(as, s.ipvs())),
-	}, nil
-}
-
-func inMemory(path, mode, what string, content []byte) file {
-	sum := sha256.Sum256(content)
-	return file{
-		path: path, mode: mode, sha256: hex.EncodeToString(sum[:]), restarts: true, what: what,
-		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		absent(registriesPath, "the registries' settings"),
+		absent(envPath(as), "the proxy's settings"),
 	}
-}
-
-func fromDisk(path string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return os.Open(path) }
-}
-
-// imageFiles are the image archives. They need no restart: k3s reads the folder when it starts, and since v1.31.5 whenever a
-// file comes into it (https://github.com/k3s-io/k3s/pull/10973).
-func imageFiles(paths []string) ([]file, error) {
-	var files []file
-	for _, local := range paths {
-		sum, err := sumOf(local)
+	if s.Registries.Given() {
+		content, err := registriesOf(s.Registries)
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Base(local)
-		files = append(files, file{
-			path: path.Join(imagesFolder, name), mode: "0644", sha256: sum, what: "images " + name, open: fromDisk(local),
-		})
+		files[2] = inMemory(registriesPath, "0600", "the registries' settings", content)
+	}
+	if s.Proxy.Given() {
+		files[3] = inMemory(envPath(as), "0600", "the proxy's settings", environmentOf(s))
 	}
 	return files, nil
 }
 
-func sumOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
+// Seal tells one set of the settings that may hold passwords from another without giving them away: key is the lab's own secret.
+// It is empty where there are none.
+func Seal(l *config.Lab, key string) (registries, proxy string, err error) {
+	seal := func(content []byte) string {
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write(content)
+		return hex.EncodeToString(mac.Sum(nil)[:8])
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading %q: %w", path, err)
+	if l.Registries.Given() {
+		content, err := registriesOf(l.Registries)
+		if err != nil {
+			return "", "", err
+		}
+		registries = seal(content)
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	if l.Proxy.Given() {
+		proxy = seal(environmentOf(Settings{Proxy: l.Proxy}))
+	}
+	return registries, proxy, nil
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/labctl/labctl/internal/config"
 )
 
 var (
@@ -52,9 +54,15 @@ func noStep(string) {}
 
 type installer func(context.Context, Runner, Node, Settings, Artifacts, func(string)) error
 
-func mustInstall(t *testing.T, install installer, r Runner, n Node, s Settings, a Artifacts) {
+// mustInstall installs, and reboots where it is told to.
+func mustInstall(t *testing.T, install installer, r *testNode, n Node, s Settings, a Artifacts) {
 	t.Helper()
-	if err := install(t.Context(), r, n, s, a, noStep); err != nil {
+	err := install(t.Context(), r, n, s, a, noStep)
+	if errors.Is(err, ErrReboot) {
+		r.reboot()
+		err = install(t.Context(), r, n, s, a, noStep)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -136,7 +144,7 @@ func TestInstall(t *testing.T) {
 func leftovers(t *testing.T, r *testNode) (left []string) {
 	t.Helper()
 	err := filepath.WalkDir(r.root, func(path string, _ os.DirEntry, err error) error {
-		if strings.HasSuffix(path, ".part") || strings.HasSuffix(path, "restart-pending") {
+		if strings.HasSuffix(path, ".part") || strings.HasSuffix(path, "-pending") {
 			left = append(left, path)
 		}
 		return err
@@ -149,10 +157,8 @@ func leftovers(t *testing.T, r *testNode) (left []string) {
 
 func TestWhatIsPushedAndRestarted(t *testing.T) {
 	const restart = "systemctl start --no-block k3s-agent"
-	images := filepath.Join(t.TempDir(), "it's images.tar")
-	if err := os.WriteFile(images, []byte("layers"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	proxy := config.Proxy{HTTP: "http://p.example:3128"}
+	mirrors := config.Registries{Mirrors: map[string]config.Mirror{"docker.io": {Endpoint: []string{"http://m.example"}}}}
 	pushed := func(path string) string { return "mv -f " + path + ".part " + path }
 	for _, test := range []struct {
 		name    string
@@ -163,13 +169,16 @@ func TestWhatIsPushedAndRestarted(t *testing.T) {
 		{"nothing", func(*testNode, *Settings, *Artifacts) {}, nil, false},
 		{"version", func(_ *testNode, _ *Settings, a *Artifacts) { *a = testArtifacts(t, "v1.35.0+k3s1") }, []string{binaryPath}, true},
 		{"settings", func(_ *testNode, s *Settings, _ *Artifacts) { s.Token = "K10" + clusterCA + "::server:other" }, []string{settingsPath}, true},
-		{"mode", func(_ *testNode, s *Settings, _ *Artifacts) { s.ProxyMode = "ipvs" }, []string{settingsPath, unitPath(agent)}, true},
+		{"registries", func(_ *testNode, s *Settings, _ *Artifacts) { s.Registries = mirrors }, []string{registriesPath}, true},
+		{"proxy", func(_ *testNode, s *Settings, _ *Artifacts) { s.Proxy = proxy }, []string{envPath(agent)}, true},
+		{"somebody else's registries", func(r *testNode, _ *Settings, _ *Artifacts) { r.write(registriesPath, "mirrors: {}\n") }, nil, false},
+		{"registries that are not wanted any more", func(r *testNode, _ *Settings, _ *Artifacts) { r.write(registriesPath, mine+"\n") }, nil, true},
+		{"a proxy that is not wanted any more", func(r *testNode, _ *Settings, _ *Artifacts) { r.write(envPath(agent), mine+"\n") }, nil, true},
 		{"unit edited by hand", func(r *testNode, _ *Settings, _ *Artifacts) { r.write(unitPath(agent), "[Unit]\n") }, []string{unitPath(agent)}, true},
 		{"binary gone", func(r *testNode, _ *Settings, _ *Artifacts) { _ = os.Remove(r.path(binaryPath)) }, []string{binaryPath}, true},
 		{"not active", func(r *testNode, _ *Settings, _ *Artifacts) { r.state = "failed" }, nil, true},
 		{"still starting", func(r *testNode, _ *Settings, _ *Artifacts) { r.state, r.slow = "activating", 1 }, nil, false},
 		{"pending", func(r *testNode, _ *Settings, _ *Artifacts) { r.write(restartPending, "") }, nil, true},
-		{"images", func(_ *testNode, _ *Settings, a *Artifacts) { a.Images = []string{images} }, []string{imagesFolder + "/it's images.tar"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, s, a := newTestNode(t), testSettings(joinToken), testArtifacts(t, "v1.34.3+k3s1")
@@ -231,56 +240,110 @@ func TestInstalled(t *testing.T) {
 }
 
 // TestKilled kills a run that changes everything before each of the programs in turn. The next run always gets to the end, and
-// always restarts k3s when the killed one changed what the running k3s has read.
+// always restarts k3s when the killed one changed what the running k3s has read; if kube-proxy's mode changes, by a reboot.
 func TestKilled(t *testing.T) {
 	points := []string{
-		"/usr/local/bin/k3s --version", "ip -j link", // looking
+		"/usr/local/bin/k3s --version", "ip -j link", "cat /proc/sys/kernel/random/boot_id", "grep -q proxy-mode", "head -n 1", // looking
 		"mkdir -p /usr/local/bin", "install -m 0755", "cat", "sha256sum", "mkdir -p /etc/rancher/k3s", "mv -f /usr/local/bin",
-		"install -m 0600 /dev/null /etc/rancher/k3s/config.yaml.part", "mv -f /etc/rancher/k3s/config.yaml.part",
-		"mv -f /etc/systemd/system/k3s.service.part", // pushing
-		"systemctl daemon-reload", "systemctl enable", "systemctl stop", "systemctl start", "rm -f /etc/rancher/k3s/restart-pending",
-		"systemctl is-active", "ln -sf", "install -m 0600 /etc/rancher/k3s/k3s.yaml", "chown ubuntu:", "mv -f /home/ubuntu", "grep",
+		"mv -f /etc/systemd/system/k3s.service.env.part", "rm -f /etc/rancher/k3s/registries.yaml", // pushing
+		"systemctl is-active", "ln -sf", "install -m 0600 /etc/rancher/k3s/k3s.yaml", "chown ubuntu:", "mv -f /home/ubuntu", "grep -qxF",
 	}
-	if len(points) < 20 {
-		t.Fatalf("only %d points", len(points))
+	restarting := []string{"systemctl daemon-reload", "systemctl enable", "systemctl stop", "systemctl start", "rm -f /etc/rancher/k3s/restart-pending"}
+	rebooting := []string{"install -m 0600 /dev/null /etc/rancher/k3s/config.yaml.part", "mv -f /etc/rancher/k3s/config.yaml.part",
+		"mv -f /etc/systemd/system/k3s.service.part", "mv -f /etc/rancher/k3s/reboot-pending", "rm -f /etc/rancher/k3s/reboot-pending", "reboot"}
+	kills := 0
+	for mode, more := range map[string][]string{"iptables": restarting, "ipvs": rebooting} {
+		for _, point := range slices.Concat(points, more) {
+			kills++
+			t.Run(mode+"/"+point, func(t *testing.T) { testKilled(t, mode, point) })
+		}
 	}
-	for _, point := range points {
+	if kills < 45 {
+		t.Fatalf("only %d points", kills)
+	}
+}
+
+func testKilled(t *testing.T, mode, point string) {
+	r, s, a := newTestNode(t), testSettings(secret), testArtifacts(t, "v1.34.3+k3s1")
+	s.Registries = config.Registries{Mirrors: map[string]config.Mirror{"docker.io": {Endpoint: []string{"http://m.example"}}}}
+	mustInstall(t, InstallServer, r, testCP1, s, a)
+	r.write("/home/ubuntu/.kube/config", "an old one")
+	r.write("/etc/environment", "")
+	r.reset()
+	s.ProxyMode, a = mode, testArtifacts(t, "v1.35.0+k3s1")
+	s.Registries, s.Proxy = config.Registries{}, config.Proxy{HTTP: "http://p.example:3128"}
+	r.killedAt = point
+	err := InstallServer(t.Context(), r, testCP1, s, a, noStep)
+	if errors.Is(err, ErrReboot) {
+		if point != "reboot" {
+			r.reboot()
+		}
+		err = InstallServer(t.Context(), r, testCP1, s, a, noStep)
+		if point == "reboot" { // nobody rebooted it: it is asked for again
+			if !errors.Is(err, ErrReboot) {
+				t.Fatalf("without the reboot: %v", err)
+			}
+			r.killedAt, err = "", errLost
+		}
+	}
+	if !errors.Is(err, errLost) {
+		t.Fatalf("the run ended with %v, not because it was killed", err)
+	}
+	mustInstall(t, InstallServer, r, testCP1, s, a)
+	change, restart, reboot := -1, -1, -1
+	for i, ran := range r.ran {
+		switch {
+		case strings.HasPrefix(ran, "mv -f") && !strings.Contains(ran, "/.kube/") && !strings.Contains(ran, rebootPending):
+			change = i
+		case strings.HasPrefix(ran, "systemctl start"):
+			restart = i
+		case ran == "reboot":
+			restart, reboot = i, i
+		}
+	}
+	if change < 0 || restart < change {
+		t.Errorf("k3s was not restarted after the last change: %q", r.ran)
+	}
+	if mode == "ipvs" && reboot < change || mode == "iptables" && reboot >= 0 {
+		t.Errorf("in mode %s the machine was rebooted at %d, the last change being %d: %q", mode, reboot, change, r.ran)
+	}
+	if left := leftovers(t, r); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	state, err := Installed(t.Context(), r, testCP1, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(State{Version: "v1.35.0+k3s1", SHA256: a.SHA256, Settings: true, Active: true}, state); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+	if r.read("/home/ubuntu/.kube/config") != r.read(kubeconfigPath) || !strings.Contains(r.read("/etc/environment"), "KUBECONFIG=") {
+		t.Error("ubuntu can't use kubectl")
+	}
+	if _, err := os.Stat(r.path(registriesPath)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", registriesPath, err)
+	}
+}
+
+// A reboot that somebody else made in between is as good as ours, once the new mode was on the disk; before, it isn't.
+func TestRebootInBetween(t *testing.T) {
+	for point, again := range map[string]bool{
+		"mv -f /etc/rancher/k3s/reboot-pending":         true,
+		"mv -f /etc/rancher/k3s/config.yaml.part":       true,
+		"mv -f /etc/systemd/system/k3s-agent.service.p": false,
+	} {
 		t.Run(point, func(t *testing.T) {
-			r, s, a := newTestNode(t), testSettings(secret), testArtifacts(t, "v1.34.3+k3s1")
-			mustInstall(t, InstallServer, r, testCP1, s, a)
-			r.write("/home/ubuntu/.kube/config", "an old one")
-			r.write("/etc/environment", "")
-			r.reset()
-			s.ProxyMode, a = "ipvs", testArtifacts(t, "v1.35.0+k3s1")
+			r, s, a := newTestNode(t), testSettings(joinToken), testArtifacts(t, "v1.34.3+k3s1")
+			mustInstall(t, InstallAgent, r, testW1, s, a)
+			s.ProxyMode = "ipvs"
 			r.killedAt = point
-			if err := InstallServer(t.Context(), r, testCP1, s, a, noStep); !errors.Is(err, errLost) {
-				t.Fatalf("the run ended with %v, not because it was killed", err)
+			if err := InstallAgent(t.Context(), r, testW1, s, a, noStep); !errors.Is(err, errLost) {
+				t.Fatalf("error %v", err)
 			}
-			mustInstall(t, InstallServer, r, testCP1, s, a)
-			change, restart := -1, -1
-			for i, ran := range r.ran {
-				switch {
-				case strings.HasPrefix(ran, "mv -f") && !strings.Contains(ran, "/.kube/"):
-					change = i
-				case strings.HasPrefix(ran, "systemctl start"):
-					restart = i
-				}
-			}
-			if change < 0 || restart < change {
-				t.Errorf("k3s was not restarted after the last change: %q", r.ran)
-			}
-			if left := leftovers(t, r); len(left) > 0 {
-				t.Errorf("left behind: %q", left)
-			}
-			state, err := Installed(t.Context(), r, testCP1, s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(State{Version: "v1.35.0+k3s1", SHA256: a.SHA256, Settings: true, Active: true}, state); diff != "" {
-				t.Errorf("state (-want +got):\n%s", diff)
-			}
-			if r.read("/home/ubuntu/.kube/config") != r.read(kubeconfigPath) || !strings.Contains(r.read("/etc/environment"), "KUBECONFIG=") {
-				t.Error("ubuntu can't use kubectl")
+			r.reboot()
+			err := InstallAgent(t.Context(), r, testW1, s, a, noStep)
+			if errors.Is(err, ErrReboot) != again || err != nil && !again {
+				t.Errorf("error %v, want another reboot: %v", err, again)
 			}
 		})
 	}
@@ -348,6 +411,9 @@ func TestDisableAndWipe(t *testing.T) {
 	mustInstall(t, InstallAgent, r, testW1, s, a)
 	r.write(agentCAPath, "the cluster's CA")
 	r.write("/etc/rancher/node/password", "x")
+	r.write("/var/lib/rancher/k3s/server/token", "x")
+	r.write(envPath(agent), mine)
+	r.write(imagePath("demo.tar"), "layers")
 	r.reset()
 	if err := Disable(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -359,10 +425,13 @@ func TestDisableAndWipe(t *testing.T) {
 	if err := Wipe(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{binaryPath, "/etc/rancher", "/var/lib/rancher/k3s"} {
+	for _, path := range []string{binaryPath, "/etc/rancher", agentCAPath, "/var/lib/rancher/k3s/server", envPath(agent)} {
 		if _, err := os.Stat(r.path(path)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is still there: %v", path, err)
 		}
+	}
+	if r.read(imagePath("demo.tar")) != "layers" {
+		t.Error("the archive of images is gone")
 	}
 	state, err := Installed(t.Context(), r, testW1, s)
 	if diff := cmp.Diff(State{}, state); diff != "" || err != nil {
@@ -414,9 +483,9 @@ func TestSettingsThatCannotWork(t *testing.T) {
 			}
 		})
 	}
-	a := Artifacts{Binary: "missing", Images: []string{"missing"}}
+	a := Artifacts{Binary: "missing", SHA256: strings.Repeat("0", 64)}
 	if got := InstallAgent(t.Context(), newTestNode(t), testW1, testSettings(joinToken), a, noStep); !errors.Is(got, os.ErrNotExist) {
-		t.Errorf("a missing image archive: error %v", got)
+		t.Errorf("a missing binary: error %v", got)
 	}
 }
 
@@ -485,11 +554,10 @@ func TestHostileNames(t *testing.T) {
 	n.Name = hostile
 	r := newTestNode(t)
 	a := testArtifacts(t, "v1")
-	image := filepath.Join(t.TempDir(), "x'; touch pwned; $(touch pwned) .tar")
-	if err := os.WriteFile(image, []byte("layers"), 0o644); err != nil {
+	archive := testArchive(t, "x'; touch pwned; $(touch pwned) .tar", "layers")
+	if err := PushImages(t.Context(), r, n, []Archive{archive}, noStep); err != nil {
 		t.Fatal(err)
 	}
-	a.Images = []string{image}
 	mustInstall(t, InstallServer, r, n, s, a)
 	var have settingsFile
 	if err := unmarshal(r.read(settingsPath), &have); err != nil {

@@ -49,6 +49,7 @@ func newTestNode(t *testing.T) *testNode {
 			t.Fatal(err)
 		}
 	}
+	n.write(bootID, "boot-1\n")
 	n.write("/etc/environment", "PATH=\"/usr/local/bin:/usr/bin\"\n")
 	return n
 }
@@ -215,6 +216,12 @@ func (n *testNode) program(hc interp.HandlerContext, args []string) (string, err
 			err = errors.New("no match")
 		}
 		return "", err
+	case is("grep -q proxy-mode=ipvs *"):
+		data, err := os.ReadFile(n.path(last))
+		if err == nil && !strings.Contains(string(data), args[2]) {
+			err = errors.New("no match")
+		}
+		return "", err
 	case is("mkdir -p **"):
 		for _, dir := range args[2:] {
 			if err := os.MkdirAll(n.path(dir), 0o755); err != nil {
@@ -314,6 +321,14 @@ func (n *testNode) read(path string) string {
 		n.t.Fatal(err)
 	}
 	return string(data)
+}
+
+// reboot starts the machine anew, and with it k3s.
+func (n *testNode) reboot() {
+	n.t.Helper()
+	n.ran = append(n.ran, "reboot")
+	n.state = "activating"
+	n.write(bootID, "x"+n.read(bootID))
 }
 
 // reset forgets what ran.

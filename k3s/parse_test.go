@@ -9,13 +9,13 @@ import (
 )
 
 func TestFileNames(t *testing.T) {
-	for arch, want := range map[string][3]string{
-		"amd64": {"k3s", "sha256sum-amd64.txt", "k3s-airgap-images-amd64.tar.zst"},
-		"arm64": {"k3s-arm64", "sha256sum-arm64.txt", "k3s-airgap-images-arm64.tar.zst"},
-		"arm":   {"k3s-armhf", "sha256sum-arm.txt", "k3s-airgap-images-arm.tar.zst"},
+	for arch, want := range map[string][2]string{
+		"amd64": {"k3s", "sha256sum-amd64.txt"},
+		"arm64": {"k3s-arm64", "sha256sum-arm64.txt"},
+		"arm":   {"k3s-armhf", "sha256sum-arm.txt"},
 	} {
 		binary, sums := FileNames("v1.34.3+k3s1", arch)
-		if got := [3]string{binary, sums, ImagesFileName(arch)}; got != want {
+		if got := [2]string{binary, sums}; got != want {
 			t.Errorf("%s: got %q, want %q", arch, got, want)
 		}
 	}

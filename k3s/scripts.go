@@ -2,21 +2,46 @@ package k3s
 
 // The scripts of the package's manual, each on one line so that a failed command can be pasted. What varies comes as $1, $2…
 
-// survey prints, one fact per line: `file SHA256 PATH` for each file that exists, `version TEXT`, `active STATE`, and
-// `links JSON`. A missing file, program or service is a fact too, so nothing here ends it early.
-const survey = `service=$1; shift; ` +
-	`for f in "$@"; do if [ -f "$f" ]; then sum=$(sha256sum < "$f"); printf 'file %s %s\n' "${sum%% *}" "$f"; fi; done; ` +
+// sums prints `file SHA256 PATH` for each of "$@" that exists. Of the files that labctl removes when they aren't wanted any more,
+// somebody else's is as good as none.
+const sums = `for f in "$@"; do if [ -f "$f" ]; then sum=$(sha256sum < "$f"); ` +
+	`case "$f" in ` + registriesPath + `|*.service.env) if [ "$(head -n 1 < "$f")" != '` + mine + `' ]; then sum=; fi;; esac; ` +
+	`if [ -n "$sum" ]; then printf 'file %s %s\n' "${sum%% *}" "$f"; fi; fi; done; `
+
+// have is sums alone.
+const have = sums + `:`
+
+// survey prints, one fact per line: `file SHA256 PATH` for each file that exists, `proxy MODE` as the settings on the disk have
+// it, `boot ID`, `reboot ID` where a reboot was asked for during that boot, `version TEXT`, `active STATE`, and `links JSON`. A
+// missing file, program or service is a fact too, so nothing here ends it early.
+const survey = `service=$1; shift; ` + sums +
+	`if [ -f ` + settingsPath + ` ]; then ` +
+	`if grep -q proxy-mode=ipvs ` + settingsPath + `; then echo proxy ipvs; else echo proxy iptables; fi; fi; ` +
+	`printf 'boot %s\n' "$(cat ` + bootID + `)"; ` +
+	`if [ -f ` + rebootPending + ` ]; then printf 'reboot %s\n' "$(cat ` + rebootPending + `)"; fi; ` +
 	`if [ -x ` + binaryPath + ` ]; then printf 'version %s\n' "$(` + binaryPath + ` --version | head -n 1)"; fi; ` +
 	`printf 'active %s\n' "$(systemctl is-active "$service")"; ` +
 	`printf 'links %s\n' "$(ip -j link)"`
 
-// push writes standard input to $1 with mode $2 if its checksum is $3. The mode is set before the first byte is there, since
-// config.yaml holds the token. The marker $4, if any, comes into being before the file changes.
-const push = `set -e; mkdir -p "${1%/*}"; install -m "$2" /dev/null "$1.part"; cat > "$1.part"; ` +
-	`sum=$(sha256sum < "$1.part"); ` +
-	`if [ "${sum%% *}" != "$3" ]; then rm -f "$1.part"; echo "$1: what arrived has another checksum: ${sum%% *}" >&2; exit 1; fi; ` +
-	`if [ -n "$4" ]; then mkdir -p "${4%/*}"; : > "$4"; fi; ` +
-	`mv -f "$1.part" "$1"`
+// bootID is another one after each boot.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// mark notes that the node is to be rebooted, and during which boot that was asked for.
+const mark = `set -e; mkdir -p /etc/rancher/k3s; cat ` + bootID + ` > ` + rebootPending + `.part; mv -f ` + rebootPending + `.part ` + rebootPending
+
+// rebooted ends that. A reboot is a restart, too.
+const rebooted = `rm -f ` + rebootPending + ` ` + restartPending
+
+// push writes standard input to $1 with mode $2 if its checksum is $3, by the temporary name $4. The mode is set before the first
+// byte is there, since config.yaml holds the token. The marker $5, if any, comes into being before the file changes.
+const push = `set -e; mkdir -p "${1%/*}" "${4%/*}"; install -m "$2" /dev/null "$4"; cat > "$4"; ` +
+	`sum=$(sha256sum < "$4"); ` +
+	`if [ "${sum%% *}" != "$3" ]; then rm -f "$4"; echo "$1: what arrived has another checksum: ${sum%% *}" >&2; exit 1; fi; ` +
+	`if [ -n "$5" ]; then mkdir -p "${5%/*}"; : > "$5"; fi; ` +
+	`mv -f "$4" "$1"`
+
+// remove removes $1. The marker is as in push.
+const remove = `set -e; if [ -n "$2" ]; then mkdir -p "${2%/*}"; : > "$2"; fi; rm -f "$1"`
 
 // start (re)starts the service and returns at once. It stops and starts instead of restarting: right after `restart --no-block`
 // the old process is still there, and is-active says so.
@@ -36,7 +61,11 @@ const disable = `set -e; for service in k3s k3s-agent; do ` +
 	`rm -f ` + settingsPath + ` ` + restartPending
 
 // wipe removes what a cluster left on a node that no longer runs k3s: certificates, node password, containers, pods.
-const wipe = `rm -rf /var/lib/rancher/k3s /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath
+// Archives of images stay: they are of no cluster.
+const wipe = `set -e; for f in ` + agentFolder + `/*; do if [ "$f" != ` + imagesFolder + ` ]; then rm -rf "$f"; fi; done; ` +
+	`for f in /var/lib/rancher/k3s/*; do if [ "$f" != ` + agentFolder + ` ]; then rm -rf "$f"; fi; done; ` +
+	`rm -f /etc/systemd/system/k3s.service.env /etc/systemd/system/k3s-agent.service.env; ` +
+	`rm -rf /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath
 
 // progress prints the service's state, and if it is not active what its journal ends with.
 const progress = `state=$(systemctl is-active "$1"); printf '%s\n' "$state"; ` +

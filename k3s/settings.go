@@ -24,6 +24,10 @@ type Settings struct {
 	Server               netip.Addr // the server's address on the host-only network
 	PodCIDR, ServiceCIDR netip.Prefix
 	ProxyMode            string // iptables or ipvs; empty is iptables
+	// Network is the host-only network. With Proxy, it is reached without it.
+	Network    netip.Prefix
+	Registries config.Registries // may hold secrets
+	Proxy      config.Proxy      // may hold a secret
 	// Token is a secret. For the server it is what agents must know; empty lets k3s choose. For an agent it is what JoinToken
 	// returned, and required.
 	Token string
@@ -102,6 +106,13 @@ func (s Settings) check(n Node, as role) error {
 
 func (s Settings) ipvs() bool { return config.ProxyMode(s.ProxyMode) == config.ProxyIPVS }
 
+func (s Settings) proxyMode() string {
+	if s.ipvs() {
+		return string(config.ProxyIPVS)
+	}
+	return string(config.ProxyIPTables)
+}
+
 // settingsOf renders config.yaml. Without node-ip and flannel-iface k3s takes the NIC of the default route: VirtualBox's NAT,
 // where all nodes have 10.0.2.15.
 func settingsOf(n Node, s Settings, as role, iface string) ([]byte, error) {
@@ -131,7 +142,7 @@ func settingsOf(n Node, s Settings, as role, iface string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings of node %q: %w", n.Name, err)
 	}
-	return append([]byte("# Written by labctl, and again whenever it differs.\n"), data...), nil
+	return append([]byte(mine+"\n"), data...), nil
 }
 
 // apiURL is where the API of the server at addr answers.

@@ -23,7 +23,7 @@ func Installed(ctx context.Context, r Runner, n Node, s Settings) (State, error)
 	if n.Address == s.Server {
 		as = server
 	}
-	found, err := look(ctx, r, n, as, nil)
+	found, err := look(ctx, r, n, as)
 	if err != nil {
 		return State{}, err
 	}
@@ -45,12 +45,15 @@ type found struct {
 	version string
 	active  string // as systemctl is-active says
 	iface   string // the host-only NIC's name
+	proxy   string // kube-proxy's mode in the settings on the disk; empty if there are none
+	boot    string // tells one boot from another
+	reboot  string // the boot during which a reboot was asked for; empty if none was
 }
 
-// pending tells that a run changed something and did not come to restart the service.
+// pending tells that a run changed something and did not come to restart the service, or to reboot.
 func (f found) pending() bool {
 	_, there := f.files[restartPending]
-	return there
+	return there || f.reboot != ""
 }
 
 // differ tells whether one of the wanted files is not there with its bytes.
@@ -70,11 +73,8 @@ func (f found) ofAnotherCluster(token string) bool {
 	return there && strings.HasPrefix(token, "K10") && !strings.HasPrefix(token, "K10"+ca)
 }
 
-func look(ctx context.Context, r Runner, n Node, as role, more []file) (found, error) {
-	args := []string{as.service(), binaryPath, settingsPath, unitPath(as), restartPending, agentCAPath}
-	for _, f := range more {
-		args = append(args, f.path)
-	}
+func look(ctx context.Context, r Runner, n Node, as role) (found, error) {
+	args := []string{as.service(), binaryPath, settingsPath, registriesPath, unitPath(as), envPath(as), restartPending, agentCAPath}
 	out, err := r.Run(ctx, asRoot(survey, args...), nil)
 	if err != nil {
 		return found{}, fmt.Errorf("looking at what is installed on %q: %w", n.Name, err)
@@ -93,17 +93,21 @@ func parseSurvey(out []byte, mac string) (found, error) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch key {
 		case "file":
-			sum, path, ok := strings.Cut(value, " ")
-			if !ok || !isSHA256(sum) {
-				return found{}, fmt.Errorf("not a checksum and a path: %q", clip(value))
+			if err := f.file(value); err != nil {
+				return found{}, err
 			}
-			f.files[path] = sum
 		case "version": // k3s version v1.34.3+k3s1 (48ffa7b6)
 			if words := strings.Fields(value); len(words) > 2 && words[1] == "version" {
 				f.version = words[2]
 			}
 		case "active":
 			f.active = value
+		case "proxy":
+			f.proxy = value
+		case "boot":
+			f.boot = value
+		case "reboot":
+			f.reboot = value
 		case "links":
 			if f.iface, err = interfaceOf([]byte(value), mac); err != nil {
 				return found{}, err
@@ -119,6 +123,30 @@ func parseSurvey(out []byte, mac string) (found, error) {
 		return found{}, fmt.Errorf("ip said nothing of the NICs")
 	}
 	return f, nil
+}
+
+func (f found) file(value string) error {
+	sum, path, ok := strings.Cut(value, " ")
+	if !ok || !isSHA256(sum) {
+		return fmt.Errorf("not a checksum and a path: %q", clip(value))
+	}
+	f.files[path] = sum
+	return nil
+}
+
+// parseFiles reads the output of have: checksums by path.
+func parseFiles(out []byte) (map[string]string, error) {
+	f := found{files: map[string]string{}}
+	for line := range strings.Lines(string(out)) {
+		value, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "file ")
+		if !ok {
+			return nil, fmt.Errorf("unexpected line %q", clip(line))
+		}
+		if err := f.file(value); err != nil {
+			return nil, err
+		}
+	}
+	return f.files, nil
 }
 
 // interfaceOf finds the name of the NIC with that MAC in the output of `ip -j link`.

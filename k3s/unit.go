@@ -2,7 +2,7 @@ package k3s
 
 import "strings"
 
-// unitText is the unit of k3s's own installer without its environment files: all settings are in config.yaml.
+// unitText is the unit of k3s's own installer with one environment file, for a proxy: all settings are in config.yaml.
 // Source: https://github.com/k3s-io/k3s/blob/master/install.sh (create_systemd_service_file). The installer makes agents
 // Type=exec; here both are notify, so that "active" means that the agent has joined.
 const unitText = `# Written by labctl, and again whenever it differs.
@@ -27,6 +27,7 @@ TasksMax=infinity
 TimeoutStartSec=0
 Restart=always
 RestartSec=5s
+EnvironmentFile=-/etc/systemd/system/SERVICE.service.env
 ExecStartPre=-/sbin/modprobe br_netfilter
 ExecStartPre=-/sbin/modprobe overlay
 ExecStart=/usr/local/bin/k3s ROLE
@@ -41,5 +42,5 @@ func unitOf(as role, ipvs bool) []byte {
 	if ipvs {
 		text = strings.Replace(text, "ExecStart=", ipvsModules+"ExecStart=", 1)
 	}
-	return []byte(strings.ReplaceAll(text, "ROLE", string(as)))
+	return []byte(strings.NewReplacer("ROLE", string(as), "SERVICE", as.service()).Replace(text))
 }

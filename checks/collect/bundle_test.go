@@ -70,8 +70,8 @@ func TestBundleKeepsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 3 {
-		t.Errorf("%d files, want 3", len(files))
+	if len(files) != 4 {
+		t.Errorf("%d files, want 4", len(files))
 	}
 	for name, data := range files {
 		if bytes.Contains(data, []byte("verysecret")) {
