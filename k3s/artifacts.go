@@ -3,11 +3,15 @@ package k3s
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"golang.org/x/mod/semver"
 )
 
 // Artifacts are the files of a release, on this machine.
@@ -94,3 +98,16 @@ func ReleaseURL(source, version, file string) string {
 }
 
 func isURL(source string) bool { return strings.Contains(source, "://") }
+
+// CompareVersions returns -1, 0 or 1 as release a is older than b, the same, or newer. k3s's own number counts last: v1.34.3+k3s2
+// is newer than v1.34.3+k3s1, which semantic versions don't tell apart.
+func CompareVersions(a, b string) int {
+	if c := semver.Compare(a, b); c != 0 {
+		return c
+	}
+	build := func(v string) int {
+		n, _ := strconv.Atoi(strings.TrimPrefix(semver.Build(v), "+k3s"))
+		return n
+	}
+	return cmp.Compare(build(a), build(b))
+}

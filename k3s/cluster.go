@@ -24,14 +24,18 @@ func JoinToken(ctx context.Context, r Runner) (string, error) {
 	return token, nil
 }
 
-// WaitReady waits until the node of that name is Ready. Until then the cause is the node's own.
-func WaitReady(ctx context.Context, server Runner, name string, step func(string)) error {
+// WaitReady waits until the node of that name is Ready and its kubelet of that version, or of any if version is empty: what
+// a node said of itself before k3s was replaced there counts for a while. Until then the cause is the node's own.
+func WaitReady(ctx context.Context, server Runner, name, version string, step func(string)) error {
 	return until(ctx, step, fmt.Sprintf("waiting for node %q to be Ready", name), func(ctx context.Context) error {
 		var nodes nodeList
 		if err := get(ctx, server, "nodes", &nodes); err != nil {
 			return err
 		}
-		return nodes.ready(name)
+		if err := nodes.ready(name); err != nil {
+			return err
+		}
+		return nodes.runs(name, version)
 	})
 }
 
@@ -87,6 +91,9 @@ type nodeList struct {
 		Metadata metadata `json:"metadata"`
 		Status   struct {
 			Conditions []condition `json:"conditions"`
+			NodeInfo   struct {
+				KubeletVersion string `json:"kubeletVersion"`
+			} `json:"nodeInfo"`
 		} `json:"status"`
 	} `json:"items"`
 }
@@ -116,4 +123,14 @@ func (l nodeList) ready(name string) error {
 		return notYet("it has not reported its state yet")
 	}
 	return notYet("it has not registered yet")
+}
+
+// runs returns nil if the node of that name reports that version of k3s.
+func (l nodeList) runs(name, version string) error {
+	for _, n := range l.Items {
+		if have := n.Status.NodeInfo.KubeletVersion; n.Metadata.Name == name && version != "" && have != version {
+			return notYet(fmt.Sprintf("it still reports %s, not %s", have, version))
+		}
+	}
+	return nil
 }

@@ -82,7 +82,8 @@ func TestWaitReady(t *testing.T) {
 			{"", errors.New("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")}, //nolint:staticcheck // as kubectl says it
 			{"half a lis", nil},
 			{`{"items":[]}`, nil},
-			{`{"items":[{"metadata":{"name":"w1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}]}`, nil},
+			{`{"items":[{"metadata":{"name":"w1"},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}}]}`, nil},
+			{`{"items":[{"metadata":{"name":"w1"},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.34.3+k3s1"}}}]}`, nil},
 		}
 		r.kubectl = func([]string, string) (string, error) {
 			a := answers[0]
@@ -90,7 +91,7 @@ func TestWaitReady(t *testing.T) {
 			return a.out, a.err
 		}
 		var steps []string
-		if err := WaitReady(t.Context(), r, "w1", func(s string) { steps = append(steps, s) }); err != nil {
+		if err := WaitReady(t.Context(), r, "w1", "v1.34.3+k3s1", func(s string) { steps = append(steps, s) }); err != nil {
 			t.Fatal(err)
 		}
 		const doing = `waiting for node "w1" to be Ready`
@@ -99,6 +100,7 @@ func TestWaitReady(t *testing.T) {
 			doing + ": The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?",
 			doing + ": kubectl get nodes: not JSON: invalid character 'h' looking for beginning of value",
 			doing + ": it has not registered yet",
+			doing + ": it still reports v1.34.2+k3s1, not v1.34.3+k3s1",
 		}
 		if diff := cmp.Diff(want, steps); diff != "" {
 			t.Errorf("steps (-want +got):\n%s", diff)
@@ -108,7 +110,7 @@ func TestWaitReady(t *testing.T) {
 
 func TestWaitsEnd(t *testing.T) {
 	waits := map[string]func(ctx context.Context, r Runner) error{
-		"WaitReady":      func(ctx context.Context, r Runner) error { return WaitReady(ctx, r, "w1", noStep) },
+		"WaitReady":      func(ctx context.Context, r Runner) error { return WaitReady(ctx, r, "w1", "v1.34.3+k3s1", noStep) },
 		"ForgetNode":     func(ctx context.Context, r Runner) error { return ForgetNode(ctx, r, "w1") },
 		"Apply":          func(ctx context.Context, r Runner) error { return Apply(ctx, r, Manifest{Name: "x"}, noStep) },
 		"DeleteManifest": func(ctx context.Context, r Runner) error { return DeleteManifest(ctx, r, Manifest{Name: "x"}, noStep) },

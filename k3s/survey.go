@@ -39,6 +39,16 @@ func Installed(ctx context.Context, r Runner, n Node, s Settings) (State, error)
 	}, nil
 }
 
+// HasBinary tells whether k3s is installed on a node.
+func HasBinary(ctx context.Context, r Runner) (bool, error) {
+	out, err := r.Run(ctx, asRoot(have, binaryPath), nil)
+	if err != nil {
+		return false, fmt.Errorf("looking whether k3s is installed: %w", err)
+	}
+	files, err := parseFiles(out)
+	return len(files) > 0, err
+}
+
 // found is what the survey of a node found.
 type found struct {
 	files   map[string]string // checksum by path

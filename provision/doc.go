@@ -4,5 +4,5 @@
 // It must not import vbox or k3s: it names resources, package provision/provider makes them, and package
 // provision/engine decides which have to be made, changed or deleted.
 //
-//	stack.Up(ctx, provision.Program(lab), provision.Upto(lab, provision.StageMachines))
+//	stack.Up(ctx, provision.Program(lab, parts), provision.Upto(lab, provision.StageMachines))
 package provision

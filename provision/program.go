@@ -14,17 +14,28 @@ const (
 	typeImage     = "labctl:index:Image"
 	typeNetwork   = "labctl:index:HostOnlyNetwork"
 	typeMachine   = "labctl:index:Machine"
+	typeImages    = "labctl:index:NodeImages"
 	typeServer    = "labctl:index:Server"
 	typeAgent     = "labctl:index:Agent"
 	typeManifest  = "labctl:index:Manifest"
 	nameImage     = "image"
 	nameNetwork   = "network"
 	clusterSuffix = "-k3s"
+	imagesSuffix  = "-images"
 )
 
+// Parts is what a lab consists of beside what its configuration says.
+type Parts struct {
+	Manifests []Manifest
+	// Archives names the archives of images that every node gets, each with its checksum; none if nodes pull all their images.
+	Archives []string
+	// Registries and Proxy stand for the settings of these names, which may hold secrets: they change with them and tell nothing.
+	Registries, Proxy string
+}
+
 // Program is the whole lab. The order of things follows from who uses whose outputs: the image and the network first, the
-// machines side by side, then the k3s server, then the agents, then what runs in the cluster.
-func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
+// machines and their archives of images side by side, then the k3s server, then the agents, then what runs in the cluster.
+func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		r := registry{ctx: ctx}
 
@@ -52,6 +63,17 @@ func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
 			})
 		}
 
+		images := map[string][]pulumi.Resource{}
+		for _, n := range l.Nodes {
+			if len(parts.Archives) > 0 {
+				images[n.Name] = append(images[n.Name], r.add(typeImages, ImagesName(n.Name), pulumi.Map{
+					"name":     pulumi.String(n.Name),
+					"machine":  machines[n.Name].ID(),
+					"archives": pulumi.ToStringArray(parts.Archives),
+				}))
+			}
+		}
+
 		k3s := pulumi.Map{
 			"version":     pulumi.String(l.K3s.Version),
 			"source":      pulumi.String(l.K3s.Source),
@@ -59,21 +81,27 @@ func Program(l *config.Lab, manifests []Manifest) pulumi.RunFunc {
 			"serviceCIDR": pulumi.String(l.K3s.ServiceCIDR.String()),
 			"proxyMode":   pulumi.String(string(l.K3s.KubeProxyMode)),
 		}
+		if parts.Registries != "" {
+			k3s["registries"] = pulumi.String(parts.Registries)
+		}
+		if parts.Proxy != "" {
+			k3s["proxy"] = pulumi.String(parts.Proxy)
+		}
 		server := r.add(typeServer, ClusterName(l.Server().Name), with(k3s, pulumi.Map{
 			"name":    pulumi.String(l.Server().Name),
 			"machine": machines[l.Server().Name].ID(),
-		}))
+		}), pulumi.DependsOn(images[l.Server().Name]))
 		var agents pulumi.StringArray
 		for _, n := range l.Agents() {
 			agent := r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
 				"name":    pulumi.String(n.Name),
 				"machine": machines[n.Name].ID(),
 				"cluster": server.Value, // changes with the cluster's identity: agents follow a recreated server
-			}))
+			}), pulumi.DependsOn(images[n.Name]))
 			agents = append(agents, agent.Value) // changes with the machine
 		}
 
-		for _, m := range manifests {
+		for _, m := range parts.Manifests {
 			r.add(typeManifest, m.Name, pulumi.Map{
 				"name":    pulumi.String(m.Name),
 				"yaml":    pulumi.String(m.YAML),
@@ -91,6 +119,9 @@ type Manifest struct{ Name, YAML string }
 // ClusterName is the name of the resource that is k3s on the node of that name.
 func ClusterName(node string) string { return node + clusterSuffix }
 
+// ImagesName is the name of the resource that is the archives of images on the node of that name.
+func ImagesName(node string) string { return node + imagesSuffix }
+
 // made is a resource of the lab. Value is the one output that others use: a path, an adapter's name, a cluster's identity.
 type made struct {
 	pulumi.CustomResourceState
@@ -103,12 +134,12 @@ type registry struct {
 	err error
 }
 
-func (r *registry) add(kind, name string, in pulumi.Map) *made {
+func (r *registry) add(kind, name string, in pulumi.Map, opts ...pulumi.ResourceOption) *made {
 	m := &made{}
 	if r.err != nil {
 		return m
 	}
-	if err := r.ctx.RegisterResource(kind, name, in, m); err != nil {
+	if err := r.ctx.RegisterResource(kind, name, in, m, opts...); err != nil {
 		r.err = fmt.Errorf("%s %q: %w", kind, name, err)
 	}
 	return m

@@ -46,6 +46,11 @@ func Upto(l *config.Lab, stage Stage) []string {
 	if stage == StageMachines {
 		return names
 	}
+	if l.K3s.Airgap || len(l.K3s.Images) > 0 {
+		for _, n := range l.Nodes {
+			names = append(names, typeImages+"::"+ImagesName(n.Name))
+		}
+	}
 	names = append(names, typeServer+"::"+ClusterName(l.Server().Name))
 	for _, n := range l.Agents() {
 		names = append(names, typeAgent+"::"+ClusterName(n.Name))

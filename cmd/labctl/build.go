@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/provision"
 	"github.com/labctl/labctl/provision/engine"
@@ -18,9 +20,8 @@ import (
 // builder is a session with Pulumi's engine and labctl's provider: what up, plan and destroy share.
 type builder struct {
 	*session
-	provider  *provider.Provider
-	stack     *engine.Stack
-	manifests []provision.Manifest
+	provider *provider.Provider
+	stack    *engine.Stack
 }
 
 // guestArch is what VirtualBox runs on an x86 host, the only kind labctl makes machines for.
@@ -37,12 +38,9 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 		return nil, err
 	}
 	b := &builder{session: s}
-	for _, m := range k3s.Manifests(s.lab) {
-		b.manifests = append(b.manifests, provision.Manifest{Name: m.Name, YAML: string(m.YAML)})
-	}
 	progress := &progress{printer: s.ui, verbose: s.verbose}
 	b.provider = provider.New(ctx, provider.Options{
-		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Dial: s.dial, Arch: guestArch,
+		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Releases: s.releases(), Dial: s.dial, Arch: guestArch,
 		Timeouts: timeouts, Now: s.now, Step: progress.step, Destroying: destroying, FreePort: freePort,
 	})
 	b.stack, err = engine.Open(ctx, engine.Options{
@@ -53,6 +51,32 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 		return nil, errors.Join(err, b.provider.Close())
 	}
 	return b, nil
+}
+
+// program is the whole lab; its archives of images must be within reach.
+func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
+	parts := b.parts()
+	var err error
+	if parts.Archives, err = b.provider.ArchiveNames(ctx, b.lab.K3s); err != nil {
+		return nil, err
+	}
+	token, err := b.folder.Token()
+	if err != nil {
+		return nil, err
+	}
+	if parts.Registries, parts.Proxy, err = k3s.Seal(b.lab, token); err != nil {
+		return nil, err
+	}
+	return provision.Program(b.lab, parts), nil
+}
+
+// parts are what a lab always has.
+func (b *builder) parts() provision.Parts {
+	var parts provision.Parts
+	for _, m := range k3s.Manifests(b.lab) {
+		parts.Manifests = append(parts.Manifests, provision.Manifest{Name: m.Name, YAML: string(m.YAML)})
+	}
+	return parts
 }
 
 func (b *builder) close() error {
@@ -73,7 +97,11 @@ func (b *builder) cause(err error) error {
 	if len(all) == 0 {
 		return err
 	}
-	return errors.Join(all...)
+	err = errors.Join(all...)
+	if errors.Is(err, provider.ErrDowngrade) {
+		return usage(err)
+	}
+	return err
 }
 
 // changed leaves out what stays the same.
@@ -106,6 +134,8 @@ func kindName(t string) string {
 		return "k3s server"
 	case "Agent":
 		return "k3s agent"
+	case "NodeImages":
+		return "images on"
 	}
 	return t
 }
@@ -133,7 +163,7 @@ func thing(kind, name string) string {
 	case "Image", "HostOnlyNetwork":
 		return strings.ToLower(kindName(kind)) // there is one
 	}
-	return strings.ToLower(kindName(kind)) + " " + strings.TrimSuffix(name, "-k3s")
+	return strings.ToLower(kindName(kind)) + " " + strings.TrimSuffix(strings.TrimSuffix(name, "-k3s"), "-images")
 }
 
 // verbs says what is being done to a resource, and that it was done.

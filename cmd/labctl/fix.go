@@ -86,7 +86,7 @@ func (s *session) recovered(ctx context.Context, step func(string)) error {
 	}
 	defer server.Close()
 	for _, n := range s.lab.Nodes {
-		if err := k3s.WaitReady(ctx, server, n.Name, step); err != nil {
+		if err := k3s.WaitReady(ctx, server, n.Name, "", step); err != nil {
 			return err
 		}
 	}

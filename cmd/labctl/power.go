@@ -108,7 +108,7 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 		return hinted(exitUnable, fmt.Errorf("lab %q has %d machines, and %d of them exist", s.lab.Name, len(s.lab.Nodes), len(machines)),
 			"labctl"+s.simulateFlag()+" up")
 	}
-	if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), machines); err != nil {
+	if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.parts()), machines); err != nil {
 		return timedOut(b.cause(err))
 	}
 	if err := b.settled(ctx, stage); err != nil {

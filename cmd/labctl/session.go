@@ -105,6 +105,9 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 	return s, nil
 }
 
+// releases is where the lists of k3s's releases are kept.
+func (s *session) releases() string { return filepath.Join(filepath.Dir(s.cache.Dir), "k3s") }
+
 func (s *session) close() {
 	if s.world != nil {
 		s.world.Close()

@@ -86,7 +86,11 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 		return fmt.Errorf("storing the lab's configuration: %w", err)
 	}
 	if len(changes) > 0 {
-		if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.manifests), provision.Upto(s.lab, stage)); err != nil {
+		program, err := b.program(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := b.stack.Up(ctx, program, provision.Upto(s.lab, stage)); err != nil {
 			return timedOut(b.cause(err))
 		}
 	}
@@ -101,7 +105,11 @@ func (b *builder) plan(ctx context.Context, stage provision.Stage) ([]engine.Cha
 	if err := b.refresh(ctx); err != nil {
 		return nil, err
 	}
-	all, err := b.stack.Plan(ctx, provision.Program(b.lab, b.manifests), provision.Upto(b.lab, stage))
+	program, err := b.program(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.stack.Plan(ctx, program, provision.Upto(b.lab, stage))
 	if err != nil {
 		return nil, b.cause(err)
 	}

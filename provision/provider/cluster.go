@@ -17,6 +17,7 @@ import (
 	"github.com/labctl/labctl/k3s"
 )
 
+// clusterInputs are required; beside them there may be registries and proxy, which stand for settings that may hold secrets.
 var clusterInputs = []string{"name", "machine", "version", "source", "podCIDR", "serviceCIDR", "proxyMode"}
 
 // server is k3s on the node with the control plane. Its value tells one cluster from another: it changes when the server
@@ -25,6 +26,7 @@ func (p *Provider) server() kind {
 	return kind{
 		required: clusterInputs,
 		replace:  []string{"name", "machine", "podCIDR", "serviceCIDR"},
+		refuse:   refuseDowngrade,
 		ensure:   p.ensureServer,
 		read: func(ctx context.Context, _ string, in props) (props, error) {
 			return p.readK3s(ctx, in, func(context.Context) (string, error) { return p.o.Folder.Token() })
@@ -69,7 +71,16 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 		if err != nil {
 			return err
 		}
-		if err := k3s.InstallServer(ctx, r, kn, s, a, step); err != nil {
+		err = k3s.InstallServer(ctx, r, kn, s, a, step)
+		if errors.Is(err, k3s.ErrReboot) {
+			if r, err = p.reboot(ctx, n, in.text("machine"), step); err == nil {
+				err = k3s.InstallServer(ctx, r, kn, s, a, step)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := k3s.ReleaseNodeAddresses(ctx, r, s, step); err != nil {
 			return err
 		}
 		step("reading the kubeconfig")
@@ -87,7 +98,7 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 		sum := sha256.Sum256([]byte(join))
 		value = hex.EncodeToString(sum[:8])
 		p.join.set(join)
-		return k3s.WaitReady(ctx, r, n.Name, step)
+		return k3s.WaitReady(ctx, r, n.Name, s.Version, step)
 	})
 	return n.Name, value, err
 }
@@ -101,6 +112,11 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 	if err != nil {
 		return "", "", err
 	}
+	done, err := p.rolling.turn(ctx, n.Name, step, func() (bool, error) { return p.hasK3s(ctx, n) })
+	if err != nil {
+		return n.Name, "", err
+	}
+	defer func() { done(err) }()
 	err = wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), func(ctx context.Context) error {
 		server, err := p.conns.get(ctx, p.o.Lab.Server())
 		if err != nil {
@@ -128,10 +144,16 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 				return err
 			}
 		}
-		if err := k3s.InstallAgent(ctx, r, kn, s, a, step); err != nil {
+		err = k3s.InstallAgent(ctx, r, kn, s, a, step)
+		if errors.Is(err, k3s.ErrReboot) {
+			if r, err = p.reboot(ctx, n, in.text("machine"), step); err == nil {
+				err = k3s.InstallAgent(ctx, r, kn, s, a, step)
+			}
+		}
+		if err != nil {
 			return err
 		}
-		return k3s.WaitReady(ctx, server, n.Name, step)
+		return k3s.WaitReady(ctx, server, n.Name, s.Version, step)
 	})
 	return n.Name, in.text("machine"), err
 }
@@ -166,22 +188,27 @@ func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step fun
 		if err := k3s.Disable(ctx, r); err != nil {
 			return err
 		}
-		p.conns.forget(name)
-		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, p.o.Timeouts.Stop, step); err != nil {
-			return err
-		}
-		if err := p.start(ctx, name, m.UUID, step); err != nil {
-			return err
-		}
-		if err := p.waitBooted(ctx, name, step); err != nil {
-			return err
-		}
-		if r, err = p.conns.get(ctx, n); err != nil {
+		if r, err = p.reboot(ctx, n, m.UUID, step); err != nil {
 			return err
 		}
 		step("wiping k3s")
 		return k3s.Wipe(ctx, r)
 	})
+}
+
+// reboot shuts a node's machine down and starts it again.
+func (p *Provider) reboot(ctx context.Context, n config.Node, machine string, step func(string)) (*ssh.Client, error) {
+	p.conns.forget(n.Name)
+	if err := p.o.Hypervisor.StopMachine(ctx, machine, p.o.Timeouts.Stop, step); err != nil {
+		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
+	}
+	if err := p.start(ctx, n.Name, machine, step); err != nil {
+		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
+	}
+	if err := p.waitBooted(ctx, n.Name, step); err != nil {
+		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
+	}
+	return p.conns.get(ctx, n)
 }
 
 // readK3s compares what is installed with what the last run put there. A node that can't be reached keeps its state: its
@@ -266,45 +293,8 @@ func (p *Provider) settings(in props, n config.Node, token string) (k3s.Node, k3
 		k3s.Settings{
 			Version: in.text("version"), Server: p.o.Lab.Server().Address,
 			PodCIDR: pods, ServiceCIDR: services, ProxyMode: in.text("proxyMode"), Token: token,
+			Network: p.o.Lab.Network.CIDR, Registries: p.o.Lab.Registries, Proxy: p.o.Lab.Proxy,
 		}, err
-}
-
-// artifacts fetches and verifies a release's files, once a run.
-func (p *Provider) artifacts(ctx context.Context, in props, step func(string)) (k3s.Artifacts, error) {
-	p.release.Lock()
-	defer p.release.Unlock()
-	source, version := in.text("source"), in.text("version")
-	key := source + " " + version
-	if a, ok := p.release.got[key]; ok {
-		return a, nil
-	}
-	binary, sums := k3s.FileNames(version, p.o.Arch)
-	step("fetching the checksums of k3s " + version)
-	list, err := p.o.Images.FetchText(ctx, k3s.ReleaseURL(source, version, sums), 1<<20)
-	if err != nil {
-		return k3s.Artifacts{}, fmt.Errorf("checksums of k3s %s: %w", version, err)
-	}
-	all, err := k3s.ParseSums(list)
-	if err != nil {
-		return k3s.Artifacts{}, fmt.Errorf("checksums of k3s %s (%s): %w", version, k3s.ReleaseURL(source, version, sums), err)
-	}
-	sum, ok := all[binary]
-	if !ok {
-		return k3s.Artifacts{}, fmt.Errorf("%s names no checksum of %q", k3s.ReleaseURL(source, version, sums), binary)
-	}
-	path, err := p.o.Images.Fetch(ctx, k3s.ReleaseURL(source, version, binary), sum, progress(step, "downloading k3s "+version))
-	if err != nil {
-		return k3s.Artifacts{}, fmt.Errorf("k3s %s: %w", version, err)
-	}
-	a := k3s.Artifacts{Binary: path, SHA256: sum}
-	p.release.got[key] = a
-	return a, nil
-}
-
-// releases remembers the artifacts that were fetched in this run.
-type releases struct {
-	sync.Mutex
-	got map[string]k3s.Artifacts
 }
 
 // joinSecret remembers the token that agents join with, which stays the same while the server does.

@@ -29,6 +29,7 @@ type Options struct {
 	Folder     *labdir.Folder
 	Hypervisor Hypervisor
 	Images     Downloads
+	Releases   string // folder where the lists of releases' checksums are kept
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 	Arch       string // of the guests: amd64
 	Timeouts   Timeouts
@@ -65,12 +66,14 @@ type Provider struct {
 	// doomed are the nodes whose machines this run deletes or replaces: they need not be wiped first.
 	doomed map[string]bool
 
-	release releases
-	join    joinSecret
+	releases releases
+	rolling  *rolling
+	join     joinSecret
 
 	mu       sync.Mutex
 	failures []Failure
-	ports    map[int]bool // given out in this run
+	ports    map[int]bool                 // given out in this run
+	archives map[string]map[string]string // of images on each node, with their checksums, as the last run put them there
 }
 
 // Failure is what went wrong with one resource.
@@ -81,8 +84,9 @@ type Failure struct {
 
 // kind is one resource type.
 type kind struct {
-	required []string // inputs that must be there
-	replace  []string // inputs whose change needs a new resource
+	required []string                      // inputs that must be there
+	replace  []string                      // inputs whose change needs a new resource
+	refuse   func(old, wanted props) error // says that a change is impossible, before anything is changed; may be nil
 	ensure   func(ctx context.Context, in props, step func(string)) (id, value string, err error)
 	read     func(ctx context.Context, id string, in props) (now props, err error) // nil: gone
 	remove   func(ctx context.Context, id string, in props, step func(string)) error
@@ -91,12 +95,16 @@ type kind struct {
 
 // New returns a provider whose work ends with ctx.
 func New(ctx context.Context, o Options) *Provider {
-	p := &Provider{o: o, run: ctx, ports: map[int]bool{}, release: releases{got: map[string]k3s.Artifacts{}}}
+	p := &Provider{
+		o: o, run: ctx, ports: map[int]bool{}, archives: map[string]map[string]string{}, rolling: newRolling(),
+		releases: releases{files: map[string]k3s.Archive{}, sums: map[string]string{}},
+	}
 	p.conns = newConnections(o)
 	p.kinds = map[string]kind{
 		"Image":           p.image(),
 		"HostOnlyNetwork": p.network(),
 		"Machine":         p.machine(),
+		"NodeImages":      p.nodeImages(),
 		"Server":          p.server(),
 		"Agent":           p.agent(),
 		"Manifest":        p.manifest(),
@@ -130,7 +138,7 @@ func (p *Provider) Find(ctx context.Context, typ, name string, inputs map[string
 
 // Check refuses what cannot work before anything is made.
 func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	_, k, err := p.kindOf(r.GetUrn())
+	name, k, err := p.kindOf(r.GetUrn())
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +150,16 @@ func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumir
 	for _, key := range k.required {
 		if v, ok := in[resource.PropertyKey(key)]; !ok || v.IsNull() {
 			res.Failures = append(res.Failures, &pulumirpc.CheckFailure{Property: key, Reason: "is required"})
+		}
+	}
+	if r.GetOlds() != nil && k.refuse != nil {
+		old, err := unpack(r.GetOlds())
+		if err != nil {
+			return nil, err
+		}
+		if err := k.refuse(old.Mappable(), in.Mappable()); err != nil {
+			p.failed(name, err)
+			res.Failures = append(res.Failures, &pulumirpc.CheckFailure{Reason: err.Error()})
 		}
 	}
 	return res, nil

@@ -1,0 +1,83 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestRefuseDowngrade(t *testing.T) {
+	on := func(machine, version string) props {
+		return props{"name": "cp1", "machine": machine, "version": version}
+	}
+	for _, test := range []struct {
+		name    string
+		old, in props
+		refused bool
+	}{
+		{"the same", on("m", "v1.34.3+k3s1"), on("m", "v1.34.3+k3s1"), false},
+		{"newer", on("m", "v1.34.3+k3s1"), on("m", "v1.35.0+k3s1"), false},
+		{"older", on("m", "v1.34.3+k3s1"), on("m", "v1.34.2+k3s1"), true},
+		{"an older build", on("m", "v1.34.3+k3s2"), on("m", "v1.34.3+k3s1"), true},
+		{"older, on a new machine", on("m", "v1.34.3+k3s1"), on("n", "v1.33.0+k3s1"), false},
+		{"nothing before", props{}, on("m", "v1.33.0+k3s1"), false},
+	} {
+		err := refuseDowngrade(test.old, test.in)
+		if errors.Is(err, ErrDowngrade) != test.refused {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), `"cp1"`) || !strings.Contains(err.Error(), "or newer, or make the lab anew")) {
+			t.Errorf("%s: no way out: %v", test.name, err)
+		}
+	}
+}
+
+// Agents at work are changed one at a time, and after one that failed no other is; new agents don't wait.
+func TestRolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRolling()
+		working := func() (bool, error) { return true, nil }
+		none := func(string) {}
+		first, err := r.turn(t.Context(), "w1", none, working)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := r.turn(t.Context(), "w4", none, func() (bool, error) { return false, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh(errors.New("a new agent that failed concerns no other"))
+
+		told, got := "", make(chan error, 1)
+		go func() {
+			done, err := r.turn(t.Context(), "w2", func(s string) { told = s }, working)
+			if err == nil {
+				done(errors.New("not Ready"))
+			}
+			got <- err
+		}()
+		synctest.Wait()
+		select {
+		case <-got:
+			t.Fatal("two agents had the turn")
+		default:
+		}
+		if !strings.Contains(told, "one by one") {
+			t.Errorf("the one that waits says %q", told)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.turn(cancelled, "w3", none, working); !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted while it waits: %v", err)
+		}
+		first(nil)
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.turn(t.Context(), "w3", none, working); err == nil || !strings.Contains(err.Error(), `"w3" was left as it is`) {
+			t.Errorf("after an agent that failed: %v", err)
+		}
+	})
+}
