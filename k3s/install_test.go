@@ -204,7 +204,7 @@ func TestWhatIsPushedAndRestarted(t *testing.T) {
 				t.Fatal(err)
 			}
 			version, _ := os.ReadFile(a.Binary)
-			if diff := cmp.Diff(State{Version: string(version), SHA256: a.SHA256, Settings: true, Active: true}, state); diff != "" {
+			if diff := cmp.Diff(State{Version: string(version), SHA256: a.SHA256, Settings: true, Registry: true, Active: true}, state); diff != "" {
 				t.Errorf("state (-want +got):\n%s", diff)
 			}
 		})
@@ -223,9 +223,9 @@ func TestInstalled(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	check("nothing", State{})
+	check("nothing", State{Registry: true})
 	mustInstall(t, InstallServer, r, testCP1, s, a)
-	want := State{Version: "v1.34.3+k3s1", SHA256: a.SHA256, Settings: true, Active: true}
+	want := State{Version: "v1.34.3+k3s1", SHA256: a.SHA256, Settings: true, Registry: true, Active: true}
 	check("all", want)
 	r.write(restartPending, "")
 	want.Settings = false
@@ -314,7 +314,7 @@ func testKilled(t *testing.T, mode, point string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(State{Version: "v1.35.0+k3s1", SHA256: a.SHA256, Settings: true, Active: true}, state); diff != "" {
+	if diff := cmp.Diff(State{Version: "v1.35.0+k3s1", SHA256: a.SHA256, Settings: true, Registry: true, Active: true}, state); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
 	if r.read("/home/ubuntu/.kube/config") != r.read(kubeconfigPath) || !strings.Contains(r.read("/etc/environment"), "KUBECONFIG=") {
@@ -434,7 +434,7 @@ func TestDisableAndWipe(t *testing.T) {
 		t.Error("the archive of images is gone")
 	}
 	state, err := Installed(t.Context(), r, testW1, s)
-	if diff := cmp.Diff(State{}, state); diff != "" || err != nil {
+	if diff := cmp.Diff(State{Registry: true}, state); diff != "" || err != nil {
 		t.Errorf("error %v, state (-want +got):\n%s", err, diff)
 	}
 	r.reset()

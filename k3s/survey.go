@@ -13,6 +13,7 @@ type State struct {
 	Version  string // of the binary, as it says itself (v1.34.3+k3s1); empty if there is none
 	SHA256   string // of the binary; empty if there is none
 	Settings bool   // config.yaml and the unit are as wanted, and the service runs with them
+	Registry bool   // so are the registries' and the proxy's settings, or there are none, as wanted
 	Active   bool   // the service is active
 }
 
@@ -34,7 +35,8 @@ func Installed(ctx context.Context, r Runner, n Node, s Settings) (State, error)
 	return State{
 		Version:  found.version,
 		SHA256:   found.files[binaryPath],
-		Settings: !found.pending() && !found.differ(wanted),
+		Settings: !found.pending() && !found.differ(wanted[:2]),
+		Registry: !found.differ(wanted[2:]),
 		Active:   found.active == "active",
 	}, nil
 }

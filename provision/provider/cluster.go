@@ -254,11 +254,16 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 	for k, v := range in {
 		now[k] = v
 	}
+	delete(now, driftKey) // of the look before
 	if state.Version != "" {
 		now["version"] = state.Version
 	}
+	same, err := p.sameRegistry(in)
+	if err != nil {
+		return nil, err
+	}
 	switch {
-	case !state.Settings:
+	case !state.Settings, same && !state.Registry:
 		now[driftKey] = "settings differ"
 	case !state.Active:
 		now[driftKey] = "service is not active"
@@ -268,6 +273,17 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 		}
 	}
 	return now, nil
+}
+
+// sameRegistry tells whether the registries and the proxy of the last run are those that are wanted now: what was written then is not
+// known any more, for it may hold secrets.
+func (p *Provider) sameRegistry(in props) (bool, error) {
+	token, err := p.o.Folder.Token()
+	if err != nil {
+		return false, err
+	}
+	registries, proxy, err := k3s.Seal(p.o.Lab, token)
+	return registries == in.text("registries") && proxy == in.text("proxy"), err
 }
 
 func (p *Provider) node(in props) (config.Node, error) {

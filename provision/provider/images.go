@@ -84,10 +84,14 @@ func (p *Provider) readImages(ctx context.Context, _ string, in props) (props, e
 		archives = append(archives, k3s.Archive{Name: name, SHA256: sum})
 	}
 	missing, err := k3s.MissingImages(ctx, c, k3s.Node{Name: n.Name}, archives)
-	if err != nil || len(missing) == 0 {
-		return in, err
+	if err != nil {
+		return nil, err
 	}
 	now := maps.Clone(in)
+	delete(now, driftKey) // of the look before
+	if len(missing) == 0 {
+		return now, nil
+	}
 	now[driftKey] = "archives are missing"
 	return now, nil
 }
