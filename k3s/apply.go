@@ -3,7 +3,9 @@ package k3s
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labctl/labctl/internal/yaml"
@@ -43,16 +45,23 @@ func Current(ctx context.Context, server Runner, m Manifest) (bool, error) {
 	return strings.Count(string(out), " unchanged") == len(objects), nil
 }
 
+// ErrImagePull is a cause of WaitDemo's: a node can't get an image.
+var ErrImagePull = errors.New("an image can't be pulled")
+
 // WaitDemo waits until every Deployment and DaemonSet of the manifest is rolled out and available. Until then the cause is what
-// keeps its pods from running, for example why an image can't be pulled.
+// keeps its pods from running, for example why an image can't be pulled (ErrImagePull).
 func WaitDemo(ctx context.Context, server Runner, m Manifest, step func(string)) error {
 	wanted, err := workloads(m)
 	if err != nil {
 		return err
 	}
+	pulls := pullReasons{}
 	return until(ctx, step, fmt.Sprintf("waiting for the pods of %q", m.Name), func(ctx context.Context) error {
 		var objects objectList
 		if err := get(ctx, server, "deployments,daemonsets,pods -A", &objects); err != nil {
+			return err
+		}
+		if err := pulls.explain(ctx, server, objects); err != nil {
 			return err
 		}
 		for _, w := range wanted {
@@ -130,15 +139,25 @@ type object struct {
 		UpdatedNumberScheduled int `json:"updatedNumberScheduled"`
 		NumberAvailable        int `json:"numberAvailable"`
 		// of a pod
-		Phase             string      `json:"phase"`
-		Conditions        []condition `json:"conditions"`
-		ContainerStatuses []struct {
-			Ready bool `json:"ready"`
-			State struct {
-				Waiting *struct{ Reason, Message string } `json:"waiting"`
-			} `json:"state"`
-		} `json:"containerStatuses"`
+		Phase                 string            `json:"phase"`
+		Conditions            []condition       `json:"conditions"`
+		InitContainerStatuses []containerStatus `json:"initContainerStatuses"`
+		ContainerStatuses     []containerStatus `json:"containerStatuses"`
 	} `json:"status"`
+}
+
+type containerStatus struct {
+	Ready bool `json:"ready"`
+	State struct {
+		Waiting *waiting `json:"waiting"`
+	} `json:"state"`
+}
+
+type waiting struct{ Reason, Message string }
+
+// containers are a pod's, in the order in which they start.
+func (o *object) containers() []containerStatus {
+	return slices.Concat(o.Status.InitContainerStatuses, o.Status.ContainerStatuses)
 }
 
 // available returns nil if all pods of w run with its present template, else why not. It judges as `kubectl rollout status` does.
@@ -164,17 +183,22 @@ func (l objectList) available(w objectName) error {
 			return nil
 		}
 		why := fmt.Sprintf("%s: %d of %d pods are available", what, min(available, updated), want)
-		if trouble := l.trouble(w); trouble != "" {
+		trouble, pull := l.trouble(w)
+		if trouble != "" {
 			why += ": " + trouble
+		}
+		if pull {
+			return noImage{notYet(why)}
 		}
 		return notYet(why)
 	}
 	return notYet(what + " is not there yet")
 }
 
-// trouble says what keeps a pod of w from running; of several, what looks least like passing by itself.
-func (l objectList) trouble(w objectName) string {
-	best, worst := "", 0
+// trouble says what keeps a pod of w from running; of several, what looks least like passing by itself. pull tells whether that
+// is an image that can't be pulled.
+func (l objectList) trouble(w objectName) (best string, pull bool) {
+	worst := 0
 	note := func(weight int, format string, args ...any) {
 		if weight > worst {
 			best, worst = fmt.Sprintf(format, args...), weight
@@ -184,12 +208,14 @@ func (l objectList) trouble(w objectName) string {
 		if o.Kind != "Pod" || o.Metadata.Namespace != w.namespace || !strings.HasPrefix(o.Metadata.Name, w.name+"-") {
 			continue
 		}
-		for _, c := range o.Status.ContainerStatuses {
+		for _, c := range o.containers() {
 			switch waiting := c.State.Waiting; {
 			case waiting == nil:
 			case waiting.Reason == "ContainerCreating" || waiting.Reason == "PodInitializing":
 				note(1, "pod %q on %q: %s", o.Metadata.Name, o.Spec.NodeName, waiting.Reason)
-			default: // ErrImagePull, ImagePullBackOff, CrashLoopBackOff, CreateContainerError…
+			case waiting.failedPull():
+				note(4, "pod %q on %q: %s: %s", o.Metadata.Name, o.Spec.NodeName, waiting.Reason, clipMiddle(waiting.Message))
+			default: // CrashLoopBackOff, CreateContainerError…
 				note(3, "pod %q on %q: %s: %s", o.Metadata.Name, o.Spec.NodeName, waiting.Reason, clip(waiting.Message))
 			}
 		}
@@ -199,5 +225,5 @@ func (l objectList) trouble(w objectName) string {
 			}
 		}
 	}
-	return best
+	return best, worst == 4
 }

@@ -176,7 +176,7 @@ func TestCause(t *testing.T) {
 		{"ssh cp1 'sudo kubectl apply -f -': exit status 1: Warning: x\nerror: the server is busy\n", "error: the server is busy"},
 		{"ssh cp1 'sudo kubectl apply -f -': exit status 1", "ssh cp1 'sudo kubectl apply -f -': exit status 1"},
 		{"it has not registered yet", "it has not registered yet"},
-		{strings.Repeat("é", 300), strings.Repeat("é", 240) + "…"},
+		{strings.Repeat("é", 300), strings.Repeat("é", 120) + " … " + strings.Repeat("é", 170)},
 	} {
 		if got := cause(errors.New(test.err)); got != test.want {
 			t.Errorf("cause of %q: got %q, want %q", test.err, got, test.want)

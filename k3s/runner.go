@@ -107,7 +107,7 @@ func cause(err error) string {
 		text = text[at[1]:]
 	}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return clip(strings.TrimSpace(lines[len(lines)-1]))
+	return clipMiddle(lines[len(lines)-1])
 }
 
 // clip shortens s to what a line of progress or an error can bear.

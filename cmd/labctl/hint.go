@@ -5,6 +5,7 @@ import (
 
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
+	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -18,6 +19,9 @@ func hintFor(err error) string {
 		return "the machine was replaced behind labctl's back, or another one answers on its address: see labctl status"
 	case errors.Is(err, labdir.ErrDamaged):
 		return "put the file back, or remove what is left of the lab: labctl destroy"
+	case errors.Is(err, k3s.ErrImagePull):
+		return "if the nodes can't reach the registry, give them a mirror or a proxy (registries, proxy), or the images themselves " +
+			"(k3s.airgap, k3s.images) in labctl.yaml, then: labctl up"
 	case errors.Is(err, vbox.ErrAccessDenied):
 		return "labctl doctor"
 	}

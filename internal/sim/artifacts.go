@@ -116,7 +116,7 @@ func k3sBinary(version, arch string) []byte {
 }
 
 func k3sImages(version, arch string) []byte {
-	return padded(fmt.Appendf(nil, "SIMULATED images of k3s %s linux/%s\n", version, arch))
+	return padded(fmt.Appendf(nil, "%s%s linux/%s\n", imagesBanner, version, arch))
 }
 
 // padded fills a file up to the size that takes a download more than one read.

@@ -61,6 +61,7 @@ type nodeRecord struct {
 	Cordoned    bool              `json:"cordoned"`
 	Taints      []taint           `json:"taints,omitempty"`
 	NextIP      int               `json:"nextIP"`
+	Images      []string          `json:"images,omitempty"` // that containerd has
 	CPUs        int               `json:"cpus"`
 	Memory      int               `json:"memory"` // MiB
 }
@@ -453,6 +454,9 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 	}
 	if !slices.Contains(n.Modes, s.ProxyMode) {
 		n.Modes = append(n.Modes, s.ProxyMode)
+	}
+	if n.Disk != at.Disk {
+		n.Images = nil
 	}
 	n.serviceAt, n.Ready, n.Boot, n.Settings = at, j.ready, j.g.state.Boot, s
 	n.CPUs, n.Memory = j.g.machine.CPUs, j.g.machine.Memory

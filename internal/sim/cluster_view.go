@@ -217,7 +217,7 @@ func (c *cluster) podView(p *podRecord) map[string]any {
 	start, starts := c.podStart(p)
 	runs, ready := c.podRuns(p), c.podReady(p)
 	started := starts && !c.now.Before(start)
-	problem := imageProblem(p)
+	problem := c.imageProblem(p)
 	if !starts {
 		status["conditions"] = []any{condition("PodScheduled", true, p.Scheduled, "", "")}
 		return map[string]any{"metadata": meta, "spec": spec, "status": status}

@@ -67,6 +67,7 @@ func (c *cluster) control(st *clusterState) {
 			c.schedule(st, p)
 		}
 	}
+	c.pull(st)
 }
 
 func (st *clusterState) podsOf(o *object) []*podRecord {
@@ -306,7 +307,7 @@ func (c *cluster) podStart(p *podRecord) (time.Time, bool) {
 // podRuns reports whether a pod's processes run and answer: also while the node's k3s is stopped.
 func (c *cluster) podRuns(p *podRecord) bool {
 	at, ok := c.podStart(p)
-	if !ok || p.Completed || c.now.Before(at) || imageProblem(p) != "" {
+	if !ok || p.Completed || c.now.Before(at) || c.imageProblem(p) != "" {
 		return false
 	}
 	n := c.state.node(p.Node)
@@ -361,7 +362,7 @@ var (
 	busyboxTags = regexp.MustCompile(`^(latest|1\.\d+(\.\d+)?)$`)
 )
 
-// imageProblem is why a pod's image cannot be pulled from the simulated registry; empty if it can.
+// imageProblem is why the simulated registry does not have a pod's image; empty if it has.
 func imageProblem(p *podRecord) string {
 	for _, c := range p.containers() {
 		repository, tag := imageOf(c)

@@ -42,7 +42,9 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 	if network != "tcp" && network != "tcp4" {
 		return fail(fmt.Errorf("SIMULATED network has no %q", network))
 	}
-	if h := artifactServer(host); h != nil {
+	if h := artifactServer(host); h != nil && w.offline() {
+		return fail(&net.DNSError{Err: "no such host", Name: host, IsNotFound: true})
+	} else if h != nil {
 		if port != "80" {
 			return fail(refused())
 		}
