@@ -74,13 +74,7 @@ func (l *Lab) Redacted() *Lab {
 		}
 		r.Registries.Configs[host] = c
 	}
-	for _, u := range []*string{&r.Image.URL, &r.K3s.Source, &r.Proxy.HTTP, &r.Proxy.HTTPS} {
-		*u = withoutPassword(*u)
-	}
-	r.K3s.Images = slices.Clone(l.K3s.Images)
-	for i := range r.K3s.Images {
-		r.K3s.Images[i].URL = withoutPassword(r.K3s.Images[i].URL)
-	}
+	r.Proxy.HTTP, r.Proxy.HTTPS = withoutPassword(l.Proxy.HTTP), withoutPassword(l.Proxy.HTTPS)
 	return &r
 }
 
@@ -90,11 +84,7 @@ func (l *Lab) Secrets() []string {
 	for _, c := range l.Registries.Configs {
 		all = append(all, c.Auth.Password)
 	}
-	urls := []string{l.Image.URL, l.K3s.Source, l.Proxy.HTTP, l.Proxy.HTTPS}
-	for _, a := range l.K3s.Images {
-		urls = append(urls, a.URL)
-	}
-	for _, text := range urls {
+	for _, text := range []string{l.Proxy.HTTP, l.Proxy.HTTPS} {
 		if u, err := url.Parse(text); err == nil && u.User != nil {
 			password, _ := u.User.Password()
 			all = append(all, password)
