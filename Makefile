@@ -5,7 +5,12 @@ GO      ?= go
 # The tags are those of Pulumi's own releases: no cgo for user look-ups, no gRPC tracing.
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -ldflags '-s -w'
 
-.PHONY: build demo up test bench conformance e2e e2e-full test-slow cross clean
+# Tools, run at the version that stands here; go.mod stays free of what they need.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# How long each fuzz target runs.
+FUZZTIME ?= 5s
+
+.PHONY: build demo up test lint vuln fuzz bench conformance e2e e2e-full test-slow cross clean
 
 ## build: bin/labctl, one static binary
 build:
@@ -25,6 +30,18 @@ up: build
 test:
 	$(GO) vet -race ./...
 	$(GO) test -race -timeout 15m ./...
+
+## lint: what .golangci.yml looks for; the first run builds the linter (two minutes on two processors)
+lint:
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+## vuln: known vulnerabilities in what labctl calls; "not run", with the reason, where their database does not answer
+vuln:
+	.ci/vuln.sh
+
+## fuzz: every fuzz target for FUZZTIME (5s)
+fuzz:
+	.ci/fuzz.sh $(FUZZTIME)
 
 ## conformance: the same script against the real VBoxManage and the simulated one (root, Debian 12)
 conformance:

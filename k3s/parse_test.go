@@ -142,3 +142,20 @@ func TestComplaint(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseSums: what is taken for a checksum is one.
+func FuzzParseSums(f *testing.F) {
+	f.Add([]byte(strings.Repeat("a0", 32) + "  k3s\n" + strings.Repeat("b1", 32) + " *k3s-airgap-images-amd64.tar.zst\n"))
+	f.Add([]byte("<html>not found</html>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sums, err := ParseSums(data)
+		if (err == nil) != (len(sums) > 0) {
+			t.Errorf("%d checksums beside the error %v", len(sums), err)
+		}
+		for name, sum := range sums {
+			if name == "" || !isSHA256(sum) {
+				t.Errorf("%q has %q", name, sum)
+			}
+		}
+	})
+}

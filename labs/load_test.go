@@ -1,6 +1,7 @@
 package labs
 
 import (
+	"io/fs"
 	"maps"
 	"strings"
 	"testing"
@@ -172,4 +173,37 @@ func TestSteps(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// FuzzExercise reads any text as an exercise, in both languages: an error names the file, and what is read is whole.
+func FuzzExercise(f *testing.F) {
+	f.Add(good, goodKorean)
+	f.Add(strings.ReplaceAll(good, "\n", "\r\n"), goodKorean)
+	f.Add("---\nnumber: 02\n---\n```", "```one\n```two\n")
+	names, err := fs.Glob(files, "*.md")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		own, err := fs.ReadFile(files, name)
+		korean, kerr := fs.ReadFile(files, koreanFolder+"/"+name)
+		if err != nil || kerr != nil {
+			f.Fatal(err, kerr)
+		}
+		f.Add(string(own), string(korean))
+	}
+	f.Fuzz(func(t *testing.T, own, korean string) {
+		exercises, err := load(fstest.MapFS{"02-x.md": {Data: []byte(own)}, "ko/02-x.md": {Data: []byte(korean)}}, known())
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "02-x.md:") && !strings.HasPrefix(line, "ko/02-x.md:") {
+					t.Errorf("a problem without its place: %q", line)
+				}
+			}
+			return
+		}
+		if len(exercises) != 1 || exercises[0].Number != "02" || len(exercises[0].Checks) == 0 || exercises[0].Body.EN == "" || exercises[0].Body.KO == "" {
+			t.Errorf("an exercise that is not whole: %+v", exercises)
+		}
+	})
 }

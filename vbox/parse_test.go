@@ -345,3 +345,27 @@ func FuzzParsers(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNetworksConf: whatever the file holds, only addresses inside a range that it names are allowed.
+func FuzzNetworksConf(f *testing.F) {
+	f.Add([]byte("* 10.0.0.0/8 192.168.0.0/16\n* 2001::/64\n"), "10.1.2.3/24")
+	f.Add([]byte("*\r\n#* 10.0.0.0/8\n*10.0.0.0/8\n* 10.0.0.0/8 0.0.0.0/0"), "192.168.56.1/24")
+	f.Fuzz(func(t *testing.T, data []byte, address string) {
+		c := ParseNetworksConf(data)
+		for _, r := range c.Ranges {
+			if !r.IsValid() || !strings.Contains(string(data), "*") {
+				t.Errorf("range %v", r)
+			}
+		}
+		p, err := netip.ParsePrefix(address)
+		if err != nil || !c.Allows(p) {
+			return
+		}
+		for _, r := range c.Ranges {
+			if r.Contains(p.Addr()) {
+				return
+			}
+		}
+		t.Errorf("%s is allowed by %v", p, c.Ranges)
+	})
+}

@@ -79,3 +79,15 @@ func plainWords(t *testing.T, line string) {
 		}
 	}
 }
+
+// TestHostileClusterIP: the cluster names what is asked, but only inside its own service network.
+func TestHostileClusterIP(t *testing.T) {
+	for address, asked := range map[string]bool{"10.43.7.7": true, "169.254.169.254": false, "127.0.0.1": false, "192.168.56.1": false, "::1": false} {
+		list := `{"kind":"List","items":[{"kind":"Service","metadata":{"name":"hello-svc","namespace":"default"},` +
+			`"spec":{"type":"NodePort","clusterIP":"` + address + `","ports":[{"port":80,"nodePort":31885,"protocol":"TCP"}]}}]}`
+		facts := Parse(&Evidence{Lab: config.Default(), Items: []Item{{Where: "cp1", Command: cmdCluster, Stdout: []byte(list)}}})
+		if _, hello := targets(facts); hello.IsValid() != asked {
+			t.Errorf("%s: %v", address, hello)
+		}
+	}
+}

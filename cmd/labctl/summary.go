@@ -113,6 +113,6 @@ func (a *app) printJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	a.ui.Raw(append(out, '\n'))
+	a.ui.Print(string(out)) // with JSON's escapes for what a node put into it
 	return nil
 }

@@ -140,7 +140,7 @@ func (c *Cache) attempt(ctx context.Context, progress func(done, total int64), g
 	w := &watch{next: client.Transport, arrived: func() { timer.Reset(stall) }, progress: progress}
 	client.Transport = w
 	err = get(ctx, &client, w)
-	if err != nil && context.Cause(ctx) == stalled {
+	if err != nil && errors.Is(context.Cause(ctx), stalled) {
 		return w.reached, stalled
 	}
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {

@@ -97,8 +97,8 @@ func (c *Client) inSession(ctx context.Context, use func(*ssh.Session) error) er
 	case <-ctx.Done():
 	}
 	go func() { // both may block
-		session.Signal(ssh.SIGTERM) //nolint:errcheck // some servers ignore it
-		session.Close()             //nolint:errcheck // if it does not help, the connection is closed
+		_ = session.Signal(ssh.SIGTERM) // some servers ignore it
+		_ = session.Close()             // if it does not help, the connection is closed
 	}()
 	timer := time.NewTimer(orDefault(c.config.limits.grace, stopGrace))
 	defer timer.Stop()

@@ -139,7 +139,7 @@ func (p *Printer) message(prefix string, c color, text string) {
 func (p *Printer) printLine(line string) {
 	p.clear()
 	// Nowhere is left to say that standard error is broken.
-	io.WriteString(p.opts.Stderr, line+"\n") //nolint:errcheck
+	io.WriteString(p.opts.Stderr, line+"\n") //nolint:errcheck // see above
 }
 
 // Close takes the live lines away and returns the first error of writing a result: a full disk must not look like

@@ -113,7 +113,7 @@ func (p *program) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // the program has ended, and its error is what counts
 	if err := pulumi.RunWithContext(c, p.run); err != nil {
 		return &pulumirpc.RunResponse{Error: err.Error()}, nil
 	}
