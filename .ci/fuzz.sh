@@ -19,7 +19,11 @@ for package in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirna
 			printf 'FAILED\n%s\n' "$out"
 			exit 1
 		fi
-		printf '%s\n' "$(printf '%s\n' "$out" | sed -n 's/.*\(execs: [0-9]*\).*/\1/p' | tail -n 1)"
+		execs=$(printf '%s\n' "$out" | sed -n 's/.*execs: \([0-9]*\).*/\1/p' | tail -n 1)
+		case $execs in
+		'') echo 'nothing new was tried: the time was over with the seeds' ;;
+		*) echo "$execs runs" ;;
+		esac
 		targets=$((targets + 1))
 	done
 done
