@@ -16,8 +16,11 @@ for package in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirna
 		printf '%-24s %s ' "$package" "$target"
 		if ! out=$(cd "$package" && "$work/test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$time" \
 			-test.fuzzcachedir "$cache/labctl/$package" -test.timeout 10m 2>&1); then
-			printf 'FAILED\n%s\n' "$out"
-			exit 1
+			# A known fault of Go's: where the time ends at a bad moment, that is reported as a failure, without an input that fails.
+			if grep -q 'Failing input written' <<<"$out" || ! grep -qx ' *context deadline exceeded' <<<"$out"; then
+				printf 'FAILED\n%s\n' "$out"
+				exit 1
+			fi
 		fi
 		execs=$(printf '%s\n' "$out" | sed -n 's/.*execs: \([0-9]*\).*/\1/p' | tail -n 1)
 		case $execs in
