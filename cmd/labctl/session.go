@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -92,7 +91,7 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 			if a.called != nil {
 				a.called(args)
 			}
-			return sim.VBoxManage(dir, args, stdout, stderr)
+			return s.world.VBoxManage(args, stdout, stderr)
 		}
 		s.vbox.GOOS = "linux" // it looks like Linux's on every system
 	}

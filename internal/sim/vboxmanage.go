@@ -18,8 +18,36 @@ const version = "7.2.22_Debianr175245"
 // is in dir, which any number of processes may share. It refuses every command and option that it does not know.
 func VBoxManage(dir string, args []string, stdout, stderr io.Writer) (exit int) {
 	c := &call{dir: dir, now: time.Now().UTC()}
+	return c.change(args, stdout, stderr)
+}
+
+// VBoxManage is the program VBoxManage of this world. A call that only reads is answered from the state as it was parsed last, if nobody
+// has changed it since.
+func (w *World) VBoxManage(args []string, stdout, stderr io.Writer) (exit int) {
+	c := &call{dir: w.dir, now: time.Now().UTC()}
+	if len(args) > 0 && readsOnly(args[0]) {
+		if s, err := w.virtualBox(); err == nil && s.settled(c.now) {
+			c.state = s
+			return c.tell(c.run(args), stdout, stderr)
+		}
+	}
+	return c.change(args, stdout, stderr)
+}
+
+// readsOnly tells the commands that change nothing, whatever their arguments. (showmediuminfo is none: it registers what it opens.)
+func readsOnly(command string) bool {
+	return slices.Contains([]string{"--version", "list", "showvminfo", "getextradata"}, command)
+}
+
+// settled reports whether there is nothing to write down or to finish before a call is answered.
+func (s *vboxState) settled(now time.Time) bool {
+	return len(s.Pending) == 0 && !slices.ContainsFunc(s.Machines, func(m machineState) bool { return m.status(now) != m.State })
+}
+
+// change runs a call that may change the state.
+func (c *call) change(args []string, stdout, stderr io.Writer) (exit int) {
 	// Output waits until the state is written: what was told has happened.
-	err := updateState(dir, func(s *vboxState) error {
+	err := updateState(c.dir, func(s *vboxState) error {
 		c.state = s
 		s.settle(c.now)
 		c.err = c.run(args)
@@ -31,6 +59,11 @@ func VBoxManage(dir string, args []string, stdout, stderr io.Writer) (exit int) 
 	if c.err != nil {
 		err = c.err
 	}
+	return c.tell(err, stdout, stderr)
+}
+
+// tell prints what came of the call.
+func (c *call) tell(err error, stdout, stderr io.Writer) (exit int) {
 	var f *failure
 	switch {
 	case err == nil:

@@ -289,19 +289,8 @@ func updateState(dir string, change func(*vboxState) error) error {
 	if err := settleFiles(dir, &s); err != nil {
 		return err
 	}
-	before, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("writing the simulated VirtualBox: %w", err)
-	}
 	if err := change(&s); err != nil {
 		return err
-	}
-	after, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("writing the simulated VirtualBox: %w", err)
-	}
-	if bytes.Equal(before, after) {
-		return nil
 	}
 	if err := writeState(dir, s); err != nil {
 		return err
@@ -323,10 +312,14 @@ func settleFiles(dir string, s *vboxState) error {
 	return errors.Join(failed, writeState(dir, *s))
 }
 
+// writeState replaces the file, unless it says just that.
 func writeState(dir string, s vboxState) error {
 	data, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return fmt.Errorf("writing the simulated VirtualBox: %w", err)
+	}
+	if before, err := os.ReadFile(stateFile(dir)); err == nil && bytes.Equal(before, data) {
+		return nil
 	}
 	if err := replaceFile(stateFile(dir), data); err != nil {
 		return fmt.Errorf("writing the simulated VirtualBox: %w", err)
