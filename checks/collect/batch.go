@@ -3,23 +3,26 @@ package collect
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-// Runner runs a command on one node and returns its standard output; with an error it returns what came until then.
+// Runner runs a command on one node and returns what it printed; with an error, what came until then. Several may run at a time.
 type Runner interface {
-	Run(ctx context.Context, command string, stdin io.Reader) (stdout []byte, err error)
+	Outputs(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, err error)
 }
 
 // shell is what a batch is fed to: its script comes by standard input, and some of its commands need root.
 const shell = "sudo sh -s"
 
-// apartAtOnce bounds how many commands of a batch run beside each other: a kubectl takes some 60 MiB of a small machine.
+// apartAtOnce bounds how many batches run beside each other on a node: a kubectl takes some 60 MiB of a small machine.
 const apartAtOnce = 6
 
 // maxOutput bounds the output of one command that is accepted, in bytes.
@@ -28,48 +31,39 @@ const maxOutput = 32 << 20
 // k3sPrograms are the folders where k3s keeps programs of its own, for guests that have no iptables-save or conntrack.
 const k3sPrograms = "/var/lib/rancher/k3s/data/current/bin:/var/lib/rancher/k3s/data/current/bin/aux"
 
-// script is a POSIX shell script that runs the commands and frames their output, so that none can be taken for another's:
+// framing is a batch and the word by which its answers are told apart, which no output can know.
+type framing struct {
+	batch []command
+	nonce string
+}
+
+// script is a POSIX shell script that runs the commands and frames what each prints, on either stream, so that none can be taken for
+// another's:
 //
-//	labctl INDEX EXIT STDOUT-BYTES STDERR-BYTES NEWLINE stdout stderr NEWLINE
-func script(batch []command) string {
+//	labctl NONCE INDEX NEWLINE output NEWLINE labctl NONCE INDEX EXIT NEWLINE
+//
+// It needs no program and no file of the node's. All of it is read before the first command runs, and none of them reads on in it.
+func (f framing) script() string {
 	var s strings.Builder
 	s.WriteString("PATH=$PATH:" + k3sPrograms + "\nexport PATH\n")
-	s.WriteString(`d=$(mktemp -d) || exit 1
-trap 'rm -rf "$d"' EXIT
-run() {
-	("c$1") >"$d/$1.out" 2>"$d/$1.err" </dev/null
+	fmt.Fprintf(&s, `run() {
+	printf 'labctl %[1]s %%d\n' "$1"
+	printf 'labctl %[1]s %%d\n' "$1" >&2
+	("c$1")
 	s=$?
-	printf 'labctl %d %d %d %d\n' "$1" "$s" "$(wc -c <"$d/$1.out")" "$(wc -c <"$d/$1.err")"
-	cat "$d/$1.out" "$d/$1.err"
-	echo
+	printf '\nlabctl %[1]s %%d %%d\n' "$1" "$s"
+	printf '\nlabctl %[1]s %%d %%d\n' "$1" "$s" >&2
 	return "$s"
 }
-`)
-	for i, c := range batch {
+`, f.nonce)
+	for i, c := range f.batch {
 		fmt.Fprintf(&s, "c%d() {\n%s\n}\n", i, c.shell())
 	}
-	var apart []int
-	wait := func() {
-		if len(apart) == 0 {
-			return
-		}
-		s.WriteString("wait\n")
-		for _, i := range apart {
-			fmt.Fprintf(&s, "cat \"$d/%d.frame\"\n", i)
-		}
-		apart = nil
-	}
-	for i, c := range batch {
+	s.WriteString("{\n")
+	for i, c := range f.batch {
 		switch {
 		case c.IfFailed:
 			fmt.Fprintf(&s, "[ \"$s\" -eq 0 ] || run %d\n", i)
-		case c.Unless != "":
-			fmt.Fprintf(&s, "grep -q %s \"$d/%d.out\" || run %d\n", c.Unless, i-1, i)
-		case c.Apart:
-			fmt.Fprintf(&s, "run %d >\"$d/%d.frame\" &\n", i, i)
-			if apart = append(apart, i); len(apart) == apartAtOnce {
-				wait()
-			}
 		case c.Until:
 			fmt.Fprintf(&s, "n=0\nwhile [ \"$n\" -lt %d ]; do\n\trun %d && break\n\tn=$((n + 1))\ndone\n", c.Times, i)
 		case c.Times > 1:
@@ -78,8 +72,7 @@ run() {
 			fmt.Fprintf(&s, "run %d\n", i)
 		}
 	}
-	wait()
-	s.WriteString("exit 0\n")
+	s.WriteString("} </dev/null\nexit 0\n")
 	return s.String()
 }
 
@@ -89,55 +82,56 @@ type frame struct {
 	stdout, stderr []byte
 }
 
-// parseFrames reads a batch's framed output. With an error it returns the frames before the one that is broken.
-func parseFrames(out []byte, commands int) ([]frame, error) {
+// parse reads the framed answers of a batch. With an error it returns the frames before the one that is broken.
+func (f framing) parse(stdout, stderr []byte) ([]frame, error) {
+	// What is printed before the first command is sudo's, which complains of a host name that it cannot resolve.
+	if at := bytes.Index(stderr, []byte("labctl "+f.nonce+" ")); at > 0 {
+		stderr = stderr[at:]
+	}
 	var frames []frame
-	for len(out) > 0 {
-		end := bytes.IndexByte(out[:min(len(out), 80)], '\n')
-		if end < 0 {
-			return frames, fmt.Errorf("a frame's head is missing after %d answers", len(frames))
-		}
-		f, sizes, err := parseHead(string(out[:end]), commands)
+	for len(stdout) > 0 {
+		out, rest, err := f.frame(stdout)
 		if err != nil {
 			return frames, err
 		}
-		out = out[end+1:]
-		if len(out) < sizes[0]+sizes[1]+1 {
-			return frames, fmt.Errorf("the answer of command %d is cut short: %d bytes of %d", f.index, len(out), sizes[0]+sizes[1]+1)
+		errs, restErrs, err := f.frame(stderr)
+		if err == nil && (errs.index != out.index || errs.exit != out.exit) {
+			err = fmt.Errorf("it is that of command %d", errs.index)
 		}
-		f.stdout, f.stderr = out[:sizes[0]], out[sizes[0]:sizes[0]+sizes[1]]
-		if out[sizes[0]+sizes[1]] != '\n' {
-			return frames, fmt.Errorf("the answer of command %d does not end where it says", f.index)
+		if err != nil {
+			return frames, fmt.Errorf("the standard error of command %d: %w", out.index, err)
 		}
-		out = out[sizes[0]+sizes[1]+1:]
-		frames = append(frames, f)
+		out.stderr = errs.stdout
+		frames = append(frames, out)
+		stdout, stderr = rest, restErrs
 	}
 	return frames, nil
 }
 
-func parseHead(head string, commands int) (frame, [2]int, error) {
-	bad := func() (frame, [2]int, error) {
-		return frame{}, [2]int{}, fmt.Errorf("%q is no frame's head", firstLine([]byte(head)))
-	}
-	words := strings.Split(head, " ")
-	if len(words) != 5 || words[0] != "labctl" {
-		return bad()
-	}
-	var n [4]int
-	for i, w := range words[1:] {
-		v, err := strconv.Atoi(w)
-		if err != nil || v < 0 {
-			return bad()
+// frame reads one answer off the front of a stream.
+func (f framing) frame(stream []byte) (one frame, rest []byte, err error) {
+	head, rest, ok := bytes.Cut(stream, []byte("\n"))
+	index, known := strings.CutPrefix(string(head[:min(len(head), 80)]), "labctl "+f.nonce+" ")
+	if one.index, err = strconv.Atoi(index); !ok || !known || err != nil || one.index < 0 || one.index >= len(f.batch) {
+		if len(stream) == 0 {
+			return frame{}, nil, errors.New("it is missing")
 		}
-		n[i] = v
+		return frame{}, nil, fmt.Errorf("%q is no frame's head", firstLine(head))
 	}
-	if n[0] >= commands || n[1] > 255 {
-		return bad()
+	tail := fmt.Appendf(nil, "\nlabctl %s %d ", f.nonce, one.index)
+	text, rest, ok := bytes.Cut(rest, tail)
+	if !ok {
+		return frame{}, nil, fmt.Errorf("the answer of command %d is cut short after %d bytes", one.index, len(text))
 	}
-	if n[2] > maxOutput || n[3] > maxOutput {
-		return frame{}, [2]int{}, fmt.Errorf("the answer of command %d is too large: more than %d MiB", n[0], maxOutput>>20)
+	if len(text) > maxOutput {
+		return frame{}, nil, fmt.Errorf("the answer of command %d is too large: more than %d MiB", one.index, maxOutput>>20)
 	}
-	return frame{index: n[0], exit: n[1]}, [2]int{n[2], n[3]}, nil
+	exit, rest, ok := bytes.Cut(rest, []byte("\n"))
+	if one.exit, err = strconv.Atoi(string(exit[:min(len(exit), 80)])); !ok || err != nil || one.exit < 0 || one.exit > 255 {
+		return frame{}, nil, fmt.Errorf("the answer of command %d does not end with its exit status", one.index)
+	}
+	one.stdout = slices.Clip(text)
+	return one, rest, nil
 }
 
 // runBatch runs the commands on a node. It has an item for every command: one without an answer says why.
@@ -145,9 +139,14 @@ func runBatch(ctx context.Context, r Runner, node string, batch []command) []Ite
 	if len(batch) == 0 {
 		return nil
 	}
+	return framing{batch, rand.Text()}.run(ctx, r, node)
+}
+
+func (f framing) run(ctx context.Context, r Runner, node string) []Item {
+	batch := f.batch
 	started := time.Now()
-	out, runErr := r.Run(ctx, shell, strings.NewReader(script(batch)))
-	frames, err := parseFrames(out, len(batch))
+	out, errs, runErr := r.Outputs(ctx, shell, strings.NewReader(f.script()))
+	frames, err := f.parse(out, errs)
 	if err = errors.Join(runErr, err); runErr != nil {
 		err = runErr // the broken frame is only its consequence
 	}
@@ -167,7 +166,7 @@ func runBatch(ctx context.Context, r Runner, node string, batch []command) []Ite
 		items = append(items, item)
 	}
 	for i, c := range batch {
-		if answered[i] || c.IfFailed || c.Unless != "" {
+		if answered[i] || c.IfFailed {
 			continue
 		}
 		item := Item{Where: node, Command: c.Text, Err: "no answer", Started: started, Took: took}
@@ -181,4 +180,19 @@ func runBatch(ctx context.Context, r Runner, node string, batch []command) []Ite
 		items = append(items, item)
 	}
 	return items
+}
+
+// runApart runs commands that don't wait for each other: a few batches at a time, each in a session of its own.
+func runApart(ctx context.Context, r Runner, node string, batch []command) []Item {
+	if len(batch) == 0 {
+		return nil
+	}
+	chunks := slices.Collect(slices.Chunk(batch, (len(batch)+apartAtOnce-1)/apartAtOnce))
+	items := make([][]Item, len(chunks))
+	var group sync.WaitGroup
+	for i, chunk := range chunks {
+		group.Go(func() { items[i] = runBatch(ctx, r, node, chunk) })
+	}
+	group.Wait()
+	return slices.Concat(items...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,9 +18,9 @@ import (
 )
 
 // runnerFunc is a Runner made of a function.
-type runnerFunc func(ctx context.Context, command string, stdin io.Reader) ([]byte, error)
+type runnerFunc func(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, err error)
 
-func (f runnerFunc) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+func (f runnerFunc) Outputs(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, err error) {
 	return f(ctx, command, stdin)
 }
 
@@ -40,24 +41,25 @@ func answers(items []Item) []answer {
 // shells are what runs a batch: a real sh, as on a node, and the interpreter that stands for it in simulated ones.
 func shells(t *testing.T) map[string]Runner {
 	return map[string]Runner{
-		"sh": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+		"sh": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, []byte, error) {
+			var out, errs bytes.Buffer
 			c := exec.CommandContext(ctx, "sh", "-s")
-			c.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-			c.Stdin = stdin
-			return c.Output()
+			c.Stdin, c.Stdout, c.Stderr = stdin, &out, &errs
+			err := c.Run()
+			return out.Bytes(), errs.Bytes(), err
 		}),
-		"interpreter": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+		"interpreter": runnerFunc(func(ctx context.Context, command string, stdin io.Reader) ([]byte, []byte, error) {
 			program, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(stdin, "batch")
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			var out bytes.Buffer
-			shell, err := interp.New(interp.StdIO(nil, &out, io.Discard), interp.Dir(t.TempDir()))
+			var out, errs bytes.Buffer
+			shell, err := interp.New(interp.StdIO(nil, &out, &errs), interp.Dir(t.TempDir()))
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			err = shell.Run(ctx, program)
-			return out.Bytes(), err
+			return out.Bytes(), errs.Bytes(), err
 		}),
 	}
 }
@@ -66,7 +68,7 @@ func TestBatchInARealShell(t *testing.T) {
 	tries, until := filepath.Join(t.TempDir(), "tries"), filepath.Join(t.TempDir(), "until")
 	batch := []command{
 		{Text: "printf 'no newline'"},
-		{Text: "echo 'labctl 0 0 5 0'"}, // looks like a frame's head
+		{Text: "printf 'labctl 1\\n\\nlabctl 1 0\\n'"}, // looks like a frame
 		{Text: "echo out; echo err >&2; exit 7"},
 		{Text: "nosuchprogram"},
 		{Text: "cat"}, // standard input is empty, not the rest of the script
@@ -75,12 +77,14 @@ func TestBatchInARealShell(t *testing.T) {
 		{Text: "true", Times: 3},
 		{Text: "printf x >>" + until + "; [ \"$(cat " + until + ")\" = xxx ]", Times: 8, Until: true},
 		{Text: "exit 4", Times: 2, Until: true},
-		{Text: "echo apart 1", Apart: true},
-		{Text: "echo apart 2; exit 3", Apart: true},
+		{Text: "false"},
+		{Text: "echo only after a failure; exit 3", IfFailed: true},
+		{Text: "true"},
+		{Text: "echo never", IfFailed: true},
 	}
 	want := []answer{
 		{Command: batch[0].Text, Stdout: "no newline"},
-		{Command: batch[1].Text, Stdout: "labctl 0 0 5 0\n"},
+		{Command: batch[1].Text, Stdout: "labctl 1\n\nlabctl 1 0\n"},
 		{Command: batch[2].Text, Stdout: "out\n", Stderr: "err\n", Exit: 7},
 		{Command: batch[3].Text, Exit: 127},
 		{Command: batch[4].Text},
@@ -96,8 +100,9 @@ func TestBatchInARealShell(t *testing.T) {
 		{Command: batch[8].Text},
 		{Command: batch[9].Text, Exit: 4},
 		{Command: batch[9].Text, Exit: 4},
-		{Command: batch[10].Text, Stdout: "apart 1\n"},
-		{Command: batch[11].Text, Stdout: "apart 2\n", Exit: 3},
+		{Command: batch[10].Text, Exit: 1},
+		{Command: batch[11].Text, Stdout: "only after a failure\n", Exit: 3},
+		{Command: batch[12].Text},
 	}
 	for name, r := range shells(t) {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +142,7 @@ func TestPodScriptInARealShell(t *testing.T) {
 	for shellName, r := range shells(t) {
 		os.Remove(file)
 		s := newPodScript("labctl", "p", lines)
-		out, err := r.Run(t.Context(), "", strings.NewReader(s.text()))
+		out, _, err := r.Outputs(t.Context(), "", strings.NewReader(s.text()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,20 +164,20 @@ func TestPodScriptInARealShell(t *testing.T) {
 	}
 }
 
-// More commands beside each other than run at once still all answer.
+// More commands beside each other than run at once still all answer, in their order.
 func TestManyApart(t *testing.T) {
 	var batch []command
-	for range 2*apartAtOnce + 1 {
-		batch = append(batch, command{Text: "echo one", Apart: true})
+	for i := range 2*apartAtOnce + 1 {
+		batch = append(batch, command{Text: fmt.Sprint("echo ", i)})
 	}
 	for name, r := range shells(t) {
-		items := runBatch(t.Context(), r, "w1", batch)
+		items := runApart(t.Context(), r, "w1", batch)
 		if len(items) != len(batch) {
 			t.Errorf("%s: %d answers, want %d", name, len(items), len(batch))
 		}
-		for _, i := range items {
-			if string(i.Stdout) != "one\n" || i.problem() != "" {
-				t.Errorf("%s: %+v", name, i)
+		for at, i := range items {
+			if string(i.Stdout) != fmt.Sprintln(at) || i.problem() != "" {
+				t.Errorf("%s: %d is %+v", name, at, i)
 			}
 		}
 	}
@@ -183,7 +188,7 @@ func TestBatchCleansUp(t *testing.T) {
 	dir := t.TempDir()
 	c := exec.CommandContext(t.Context(), "sh", "-s")
 	c.Env = append(os.Environ(), "TMPDIR="+dir)
-	c.Stdin = strings.NewReader(script([]command{{Text: "echo x"}, {Text: "false"}}))
+	c.Stdin = strings.NewReader(framing{[]command{{Text: "echo x"}, {Text: "false"}}, "N"}.script())
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -194,31 +199,36 @@ func TestBatchCleansUp(t *testing.T) {
 }
 
 func TestBrokenFrames(t *testing.T) {
-	good := "labctl 0 0 4 0\ncp1\n\n"
+	const goodErr = "labctl N 0\n\nlabctl N 0 0\n"
+	good := "labctl N 0\ncp1\n\nlabctl N 0 0\n"
 	for name, x := range map[string]struct {
-		out    string
-		frames int
-		err    string
+		out, errs string
+		frames    int
+		err       string
 	}{
-		"nothing":                  {"", 0, ""},
-		"one":                      {good, 1, ""},
-		"garbage":                  {"Welcome to Ubuntu\n", 0, `"Welcome to Ubuntu" is no frame's head`},
-		"garbage after one":        {good + "\x00\xff\n", 1, "is no frame's head"},
-		"garbage without end":      {good + strings.Repeat("x", 1000), 1, "head is missing after 1 answers"},
-		"cut in the head":          {good + "labctl 1 0", 1, "head is missing after 1 answers"},
-		"cut in the output":        {good + "labctl 1 0 100 0\nabc", 1, "cut short: 3 bytes of 101"},
-		"cut before the end":       {"labctl 0 0 4 0\ncp1\n", 0, "cut short: 4 bytes of 5"},
-		"longer than it says":      {"labctl 0 0 2 0\ncp1\n\n", 0, "does not end where it says"},
-		"a negative length":        {"labctl 0 0 -4 0\ncp1\n\n", 0, "is no frame's head"},
-		"a huge length":            {"labctl 0 0 999999999999 0\n", 0, "too large"},
-		"lengths that overflow":    {"labctl 0 0 9223372036854775807 9223372036854775807\n", 0, "too large"},
-		"a number beyond integers": {"labctl 0 0 99999999999999999999 0\n", 0, "is no frame's head"},
-		"an index out of range":    {"labctl 2 0 0 0\n\n", 0, "is no frame's head"},
-		"an exit out of range":     {"labctl 0 256 0 0\n\n", 0, "is no frame's head"},
-		"too few words":            {"labctl 0 0 0\n\n", 0, "is no frame's head"},
-		"another word":             {"labctI 0 0 0 0\n\n", 0, "is no frame's head"},
+		"nothing":                  {"", "", 0, ""},
+		"one":                      {good, goodErr, 1, ""},
+		"sudo complains":           {good, "sudo: unable to resolve host w1\n" + goodErr, 1, ""},
+		"garbage":                  {"Welcome to Ubuntu\n", "", 0, `"Welcome to Ubuntu" is no frame's head`},
+		"garbage after one":        {good + "\x00\xff\n", goodErr, 1, "is no frame's head"},
+		"garbage without end":      {good + strings.Repeat("x", 1000), goodErr, 1, "is no frame's head"},
+		"cut in the head":          {good + "labctl N 1", goodErr, 1, "is no frame's head"},
+		"cut in the output":        {good + "labctl N 1\nabc", goodErr, 1, "command 1 is cut short after 3 bytes"},
+		"cut before the end":       {"labctl N 0\ncp1\n", goodErr, 0, "cut short after 4 bytes"},
+		"cut before the status":    {"labctl N 0\ncp1\n\nlabctl N 0 ", goodErr, 0, "does not end with its exit status"},
+		"cut in the status":        {"labctl N 0\ncp1\n\nlabctl N 0 1", goodErr, 0, "does not end with its exit status"},
+		"another's nonce":          {"labctl M 0\ncp1\n\nlabctl M 0 0\n", goodErr, 0, "is no frame's head"},
+		"a number beyond integers": {"labctl N 99999999999999999999\n\n", goodErr, 0, "is no frame's head"},
+		"a negative index":         {"labctl N -1\n\nlabctl N -1 0\n", goodErr, 0, "is no frame's head"},
+		"an index out of range":    {"labctl N 2\n\nlabctl N 2 0\n", goodErr, 0, "is no frame's head"},
+		"an exit out of range":     {"labctl N 0\n\nlabctl N 0 256\n", goodErr, 0, "does not end with its exit status"},
+		"too large":                {"labctl N 0\n" + strings.Repeat("x", maxOutput+1) + "\nlabctl N 0 0\n", goodErr, 0, "too large"},
+		"no standard error":        {good, "", 0, "the standard error of command 0: it is missing"},
+		"cut standard error":       {good, "labctl N 0\nwar", 0, "the standard error of command 0: the answer of command 0 is cut short"},
+		"another's standard error": {good, "labctl N 1\n\nlabctl N 1 0\n", 0, "the standard error of command 0: it is that of command 1"},
+		"another end":              {good, "labctl N 0\n\nlabctl N 0 1\n", 0, "the standard error of command 0: it is that of command 0"},
 	} {
-		frames, err := parseFrames([]byte(x.out), 2)
+		frames, err := framing{make([]command, 2), "N"}.parse([]byte(x.out), []byte(x.errs))
 		if len(frames) != x.frames {
 			t.Errorf("%s: %d frames, want %d", name, len(frames), x.frames)
 		}
@@ -237,21 +247,23 @@ func TestBatchThatBreaks(t *testing.T) {
 		err  error
 		want []answer
 	}{
-		"it hangs": {"labctl 0 0 3 0\nw1\n\nlabctl 1 0 9", hangs, []answer{
+		"it hangs": {"labctl N 0\nw1\n\nlabctl N 0 0\nlabctl N 1\n[", hangs, []answer{
 			{Command: "hostname", Stdout: "w1\n"},
 			{Command: "ip -j addr", Err: "w1: context deadline exceeded with --token=REDACTED"},
 		}},
-		"it is cut short": {"labctl 0 0 3 0\nw1\n\nlabctl 1 0 9 0\n[{", nil, []answer{
+		"it is cut short": {"labctl N 0\nw1\n\nlabctl N 0 0\nlabctl N 1\n[{", nil, []answer{
 			{Command: "hostname", Stdout: "w1\n"},
-			{Command: "ip -j addr", Err: "the answer of command 1 is cut short: 2 bytes of 10"},
+			{Command: "ip -j addr", Err: "the answer of command 1 is cut short after 2 bytes"},
 		}},
 		"it says nothing": {"", nil, []answer{
 			{Command: "hostname", Err: "no answer"},
 			{Command: "ip -j addr", Err: "no answer"},
 		}},
 	} {
-		r := runnerFunc(func(context.Context, string, io.Reader) ([]byte, error) { return []byte(x.out), x.err })
-		if diff := cmp.Diff(x.want, answers(runBatch(t.Context(), r, "w1", batch))); diff != "" {
+		r := runnerFunc(func(context.Context, string, io.Reader) ([]byte, []byte, error) {
+			return []byte(x.out), []byte("labctl N 0\n\nlabctl N 0 0\nlabctl N 1\n"), x.err
+		})
+		if diff := cmp.Diff(x.want, answers(framing{batch, "N"}.run(t.Context(), r, "w1"))); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
 	}

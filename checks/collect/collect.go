@@ -91,11 +91,14 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 		c.wait()
 	}
 	for i, n := range o.Lab.Nodes {
-		batches := [][]command{probeBatch(o.Lab, n, web, hello)}
-		if n.Role == config.RoleServer {
-			batches = append(batches, podBatch(known, web))
-		}
-		c.start(func() { c.nodes[i].probe(ctx, c, n, batches) })
+		c.start(func() {
+			c.nodes[i].probe(ctx, c, func(ctx context.Context, r Runner) []Item {
+				return runBatch(ctx, r, n.Name, probeBatch(o.Lab, n, web, hello))
+			})
+			if n.Role == config.RoleServer {
+				c.nodes[i].probe(ctx, c, func(ctx context.Context, r Runner) []Item { return runApart(ctx, r, n.Name, podBatch(known, web)) })
+			}
+		})
 	}
 	c.wait()
 	if err := ctx.Err(); err != nil {
@@ -180,19 +183,19 @@ func (s *nodeSession) first(ctx context.Context, c *collection, n config.Node) {
 		return
 	}
 	s.runner, s.closer = runner, closer
-	c.add(runBatch(ctx, runner, n.Name, nodeBatch(c.Lab, n, c.Manifests))...)
+	items := runBatch(ctx, runner, n.Name, nodeBatch(c.Lab, n, c.Manifests))
+	c.add(items...)
+	c.add(runBatch(ctx, runner, n.Name, legacyBatch(items))...)
 }
 
-// probe runs further batches, if the node is connected.
-func (s *nodeSession) probe(ctx context.Context, c *collection, n config.Node, batches [][]command) {
+// probe asks further, if the node is connected.
+func (s *nodeSession) probe(ctx context.Context, c *collection, ask func(context.Context, Runner) []Item) {
 	if s.runner == nil {
 		return
 	}
-	for _, batch := range batches {
-		bounded, cancel := context.WithTimeout(ctx, c.Timeout)
-		c.add(runBatch(bounded, s.runner, n.Name, batch)...)
-		cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	c.add(ask(ctx, s.runner)...)
 }
 
 // machine asks for the NICs of a node's machine and tells them as VBoxManage would.

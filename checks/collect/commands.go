@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -48,9 +49,7 @@ type command struct {
 	Text     string
 	Times    int        // 0 and 1 are once; otherwise until the first one that fails, or that succeeds
 	Until    bool       // Times is until the first one that succeeds
-	Apart    bool       // beside others of its batch, not before the next one
 	IfFailed bool       // only if the command before it failed
-	Unless   string     // only if the output of the command before it has not this word
 	Limit    int        // seconds, 0: none
 	Stdin    string     // what it reads; it must not hold the line endOfInput
 	Pod      *podScript // what Stdin makes a pod run
@@ -75,7 +74,7 @@ func (c command) shell() string {
 func nodeBatch(l *config.Lab, n config.Node, manifests []byte) []command {
 	batch := []command{
 		{Text: cmdDate}, {Text: cmdHostname}, {Text: cmdAddr}, {Text: cmdRoute}, {Text: cmdVXLAN}, {Text: cmdMachineID}, {Text: cmdSubnet},
-		{Text: cmdNAT}, {Text: cmdNATLegacy, Unless: "KUBE-SERVICES"},
+		{Text: cmdNAT},
 	}
 	if l.K3s.KubeProxyMode == config.ProxyIPVS {
 		batch = append(batch, command{Text: cmdIPVS}, command{Text: cmdIPVSProc, IfFailed: true})
@@ -89,6 +88,16 @@ func nodeBatch(l *config.Lab, n config.Node, manifests []byte) []command {
 		}
 	}
 	return append(batch, command{Text: cmdDate})
+}
+
+// legacyBatch asks for the rules of the older iptables, unless the answers of the first batch show kube-proxy's.
+func legacyBatch(first []Item) []command {
+	for _, i := range first {
+		if i.Command == cmdNAT && i.Err == "" && !bytes.Contains(i.Stdout, []byte("KUBE-SERVICES")) {
+			return []command{{Text: cmdNATLegacy}}
+		}
+	}
+	return nil
 }
 
 // curlCommand is how a node asks an address in HTTP.
@@ -145,7 +154,7 @@ const (
 	execLimit = 40
 )
 
-// podBatch asks from a probe pod of every node that has one; it runs on the server.
+// podBatch asks from a probe pod of every node that has one; it runs on the server, see runApart.
 func podBatch(f checks.Facts, web netip.AddrPort) []command {
 	var batch []command
 	for _, n := range f.Lab.Nodes {
@@ -169,8 +178,8 @@ func podBatch(f checks.Facts, web netip.AddrPort) []command {
 		}
 		in := newPodScript(p.Namespace, p.Name, inner)
 		batch = append(batch,
-			command{Text: fmt.Sprintf("kubectl logs -n %s %s --tail=1", p.Namespace, p.Name), Apart: true, Limit: logsLimit},
-			command{Text: fmt.Sprintf("kubectl exec -i -n %s %s -- sh -s", p.Namespace, p.Name), Apart: true, Limit: execLimit, Stdin: in.text(), Pod: in})
+			command{Text: fmt.Sprintf("kubectl logs -n %s %s --tail=1", p.Namespace, p.Name), Limit: logsLimit},
+			command{Text: fmt.Sprintf("kubectl exec -i -n %s %s -- sh -s", p.Namespace, p.Name), Limit: execLimit, Stdin: in.text(), Pod: in})
 	}
 	return batch
 }

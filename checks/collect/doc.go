@@ -9,8 +9,8 @@
 //
 //	sudo sh -s
 //
-// A script frames the output of every command with its length. Of the shell it needs functions, $(...), $((...)), while, if, here
-// documents, &, wait and trap ... EXIT; of programs mktemp -d, wc -c, cat, printf, echo, grep -q and rm -rf. It appends the folders of
+// A script frames what every command prints, on each stream, between two lines that hold a word of its own. It writes no file, and
+// needs no program: of the shell functions, $((...)), while, if and here documents, and printf. It appends the folders of
 // k3s's own programs (/var/lib/rancher/k3s/data/current/bin and .../bin/aux, which hold iptables-save and conntrack) to PATH. The
 // commands of the first script are
 //
@@ -22,7 +22,6 @@
 //	cat /etc/machine-id
 //	cat /run/flannel/subnet.env
 //	iptables-save -t nat
-//	iptables-legacy-save -t nat          only if the line above shows no KUBE-SERVICES
 //	cat /proc/net/ip_vs                  iptables mode: no such file, or no virtual server in it
 //	ipvsadm -Ln                          IPVS mode
 //	cat /proc/net/ip_vs                  IPVS mode, only if ipvsadm failed
@@ -33,6 +32,10 @@
 //
 //	kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json
 //	kubectl --request-timeout=20s apply --dry-run=server -f -
+//
+// Where iptables-save shows no KUBE-SERVICES, another script follows:
+//
+//	iptables-legacy-save -t nat
 //
 // When the services' addresses are known, a second script asks web-svc up to eight times (kube-proxy picks a pod each time; less
 // often where more than three nodes do), and on the server hello-svc: once as the positive control of the isolation probe, then four times over one connection that is kept alive,
@@ -47,7 +50,7 @@
 //
 // # What runs in pods
 //
-// A third script on the server has two commands for one ready probe pod of each node, six at a time. The second one feeds a script to
+// Further scripts on the server, up to six beside each other, have two commands for one ready probe pod of each node. The second one feeds a script to
 // a shell in the pod, so that one kubectl asks everything of a pod:
 //
 //	timeout 20 kubectl logs -n labctl labctl-probe-xxxxx --tail=1

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,13 +111,13 @@ func FuzzCluster(f *testing.F) {
 }
 
 func FuzzFrames(f *testing.F) {
-	f.Add([]byte("labctl 0 0 4 0\ncp1\n\nlabctl 1 127 0 3\nerr\n"))
-	f.Add([]byte("labctl 1 0 99999999 1\n"))
+	f.Add([]byte("labctl N 0\ncp1\n\nlabctl N 0 0\nlabctl N 1\n\nlabctl N 1 127\n"), []byte("labctl N 0\n\nlabctl N 0 0\nlabctl N 1\nerr\n\nlabctl N 1 127\n"))
+	f.Add([]byte("labctl N 1\n\nlabctl N 1 999\n"), []byte("labctl N 1\n"))
 	for _, s := range seeds(f, cmdHostname) {
-		f.Add(append([]byte("labctl 0 0 4 0\n"), append(s, '\n')...))
+		f.Add(fmt.Appendf(nil, "labctl N 0\n%s\nlabctl N 0 0\n", s), []byte("x\nlabctl N 0\n\nlabctl N 0 0\n"))
 	}
-	f.Fuzz(func(t *testing.T, out []byte) {
-		frames, err := parseFrames(out, 3)
+	f.Fuzz(func(t *testing.T, out, errs []byte) {
+		frames, err := framing{make([]command, 3), "N"}.parse(out, errs)
 		total := 0
 		for _, x := range frames {
 			if x.index < 0 || x.index > 2 || x.exit < 0 || x.exit > 255 {
@@ -124,8 +125,8 @@ func FuzzFrames(f *testing.F) {
 			}
 			total += len(x.stdout) + len(x.stderr)
 		}
-		if total > len(out) || err == nil && len(out) > 0 && len(frames) == 0 {
-			t.Errorf("%d bytes of %d in %d frames, error %v", total, len(out), len(frames), err)
+		if total > len(out)+len(errs) || err == nil && len(out) > 0 && len(frames) == 0 {
+			t.Errorf("%d bytes of %d in %d frames, error %v", total, len(out)+len(errs), len(frames), err)
 		}
 	})
 }

@@ -108,5 +108,5 @@ func (s *podScript) frame(out []byte, index int) (output []byte, exit int, after
 	if !ok || err != nil || exit < 0 || exit > 255 {
 		return nil, 0, nil, false
 	}
-	return output, exit, after, true
+	return slices.Clip(output), exit, after, true
 }

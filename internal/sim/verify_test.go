@@ -36,9 +36,14 @@ func (e exitError) Error() string   { return e.text }
 func (e exitError) ExitStatus() int { return e.status }
 
 func (r nodeRunner) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
+	out, _, err := r.Outputs(ctx, command, stdin)
+	return out, err
+}
+
+func (r nodeRunner) Outputs(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, err error) {
 	s, err := r.client.NewSession()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.Close()
 	var out, errs bytes.Buffer
@@ -49,7 +54,7 @@ func (r nodeRunner) Run(ctx context.Context, command string, stdin io.Reader) ([
 	if exit, ok := err.(*ssh.ExitError); ok {
 		err = exitError{exit.ExitStatus(), errs.String()}
 	}
-	return out.Bytes(), err
+	return out.Bytes(), errs.Bytes(), err
 }
 
 // configured is the lab as labctl.yaml would have it.

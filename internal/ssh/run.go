@@ -59,16 +59,34 @@ func lastLines(s string, n int) string {
 func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stdout := &boundedBuffer{limit: orDefault(c.config.limits.output, maxOutput), full: cancel}
+	stdout := c.bounded(cancel)
 	stderr := &tailBuffer{limit: keptStderr}
-	err := c.inSession(ctx, func(session *ssh.Session) error {
+	err := c.runIn(ctx, command, stdin, stdout, stderr)
+	return stdout.data, c.commandError(ctx, command, err, stderr.String())
+}
+
+// Outputs is Run for those who want all of the standard error as well, at most 64 MiB of each.
+func (c *Client) Outputs(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out, errs := c.bounded(cancel), c.bounded(cancel)
+	err = c.runIn(ctx, command, stdin, out, errs)
+	tail := errs.data[max(0, len(errs.data)-keptStderr):]
+	return out.data, errs.data, c.commandError(ctx, command, err, string(tail))
+}
+
+func (c *Client) bounded(full context.CancelCauseFunc) *boundedBuffer {
+	return &boundedBuffer{limit: orDefault(c.config.limits.output, maxOutput), full: full}
+}
+
+func (c *Client) runIn(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) error {
+	return c.inSession(ctx, func(session *ssh.Session) error {
 		session.Stdin, session.Stdout, session.Stderr = stdin, stdout, stderr
 		if err := session.Start(command); err != nil {
 			return err
 		}
 		return ignoreUnreadInput(session.Wait())
 	})
-	return stdout.data, c.commandError(ctx, command, err, stderr.String())
 }
 
 // ignoreUnreadInput: a command that ended well without reading all of its input has ended well.
