@@ -30,6 +30,7 @@ func (w *World) serveSSH(ctx context.Context, disk string, c net.Conn) {
 		return // the client sees the connection end, as when the machine stops
 	}
 	config := &ssh.ServerConfig{ServerVersion: "SSH-2.0-OpenSSH_8.9p1 Ubuntu-3ubuntu0.13", PublicKeyCallback: g.authorize, MaxAuthTries: 6}
+	config.KeyExchanges = []string{"curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"} // 8.9's, as far as the library has them
 	for _, key := range g.hostKeys() {
 		config.AddHostKey(key)
 	}
@@ -167,7 +168,10 @@ func (s *session) login(ctx context.Context, ch ssh.Channel, isCommand bool, com
 	switch {
 	case isCommand:
 		s.world.options.Process([]string{"bash", "-c", command}) // as sshd starts it
-		status, err = s.run(ctx, command, "bash", nil, home(s.user), ch, ch, ch.Stderr())
+		out, errs := &outlet{to: ch}, &outlet{to: ch.Stderr()}
+		status, err = s.run(ctx, command, "bash", nil, home(s.user), ch, out, errs)
+		out.flush()
+		errs.flush()
 	case tty:
 		status, err = s.interactive(ctx, g.hostname(), ch)
 	default:

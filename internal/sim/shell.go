@@ -181,6 +181,24 @@ func (s *session) run(ctx context.Context, script, name string, params []string,
 
 // runArgs runs one command line as a program, not as shell text.
 func (s *session) runArgs(ctx context.Context, argv []string, dir string, stdin io.Reader, stdout, stderr io.Writer) int {
+	run := s.clone()
+	run.posix = false // $'…', which Quote may use, is bash's
+	if g, err := run.guest(); err == nil {
+		env := &guestEnviron{vars: run.env, started: true}
+		if program, err := run.find(g, env, dir, argv[0]); err == nil {
+			s.world.options.Process(slices.Clone(argv))
+			if stdin == nil {
+				stdin = strings.NewReader("")
+			}
+			status := program(ctx, &process{session: run, guest: g, name: path.Base(argv[0]), args: argv[1:], dir: dir, env: env,
+				stdin: stdin, stdout: stdout, stderr: stderr})
+			if ctx.Err() != nil {
+				return 1
+			}
+			return status & 0xff
+		}
+	}
+	// It is none, or one that the interpreter has built in; the interpreter says which.
 	var words []string
 	for _, a := range argv {
 		q, err := syntax.Quote(a, syntax.LangBash)
@@ -190,8 +208,6 @@ func (s *session) runArgs(ctx context.Context, argv []string, dir string, stdin 
 		}
 		words = append(words, q)
 	}
-	run := s.clone()
-	run.posix = false // $'…', which Quote may use, is bash's
 	status, err := run.run(ctx, strings.Join(words, " "), argv[0], nil, dir, stdin, stdout, stderr)
 	if err != nil && status == 0 {
 		return 1
@@ -211,12 +227,13 @@ func pipeFrom(r io.Reader) (*os.File, func(), error) {
 	if f, ok := r.(*os.File); ok && f != nil {
 		return f, func() {}, nil
 	}
+	if r == nil {
+		f, err := os.Open(os.DevNull)
+		return f, func() { _ = f.Close() }, err
+	}
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
-	}
-	if r == nil {
-		return pr, func() { _ = pr.Close() }, pw.Close()
 	}
 	go func() {
 		_, _ = io.Copy(pw, r) // ends when r does, or when the reading end is closed
