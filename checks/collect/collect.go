@@ -24,6 +24,8 @@ type Machines interface {
 type Options struct {
 	Lab       *config.Lab
 	Simulated bool
+	// Checks are what the evidence is for: what none of them needs is not asked. Nil: everything is.
+	Checks []checks.Check
 	// Connect opens a connection to a node, by its name. The Closer is closed when all has been collected.
 	Connect func(ctx context.Context, node string) (Runner, io.Closer, error)
 	// HTTP asks from the host; its transport's dialer decides what that is. It must use no proxy. Nil: the host's probes are unknown.
@@ -54,7 +56,7 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
-	c := &collection{Options: o, nodes: make([]nodeSession, len(o.Lab.Nodes))}
+	c := &collection{Options: o, needs: checks.NeedsOf(o.Checks), nodes: make([]nodeSession, len(o.Lab.Nodes))}
 	defer c.close()
 
 	o.Step("asking nodes and machines")
@@ -77,15 +79,21 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	o.Step("probing services")
 	if o.HTTP != nil { // before the nodes get busy with their own: these are timed
 		turn := make(gate, hostAtOnce)
-		c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known, turn)...) })
-		for _, url := range loadBalancerURLs(known) {
+		if c.needs.Has(checks.NeedNodePorts) {
+			c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known, turn)...) })
+		}
+		var urls []string
+		if c.needs.Has(checks.NeedLoadBalancer) {
+			urls = loadBalancerURLs(known)
+		}
+		for _, url := range urls {
 			c.start(func() {
 				turn.enter()
 				defer turn.leave()
 				c.add(probeHost(ctx, o.HTTP, url, nodePortTimeout))
 			})
 		}
-		if hello.IsValid() {
+		if hello.IsValid() && c.needs.Has(checks.NeedIsolation) {
 			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
 		}
 		c.wait()
@@ -93,9 +101,9 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	for i, n := range o.Lab.Nodes {
 		c.start(func() {
 			c.nodes[i].probe(ctx, c, func(ctx context.Context, r Runner) []Item {
-				return runBatch(ctx, r, n.Name, probeBatch(o.Lab, n, web, hello))
+				return runBatch(ctx, r, n.Name, probeBatch(o.Lab, n, c.needs, web, hello))
 			})
-			if n.Role == config.RoleServer {
+			if n.Role == config.RoleServer && c.needs.Has(checks.NeedPods) {
 				c.nodes[i].probe(ctx, c, func(ctx context.Context, r Runner) []Item { return runApart(ctx, r, n.Name, podBatch(known, web)) })
 			}
 		})
@@ -128,6 +136,7 @@ func targets(f checks.Facts) (web, hello netip.AddrPort) {
 // collection is a Collect under way.
 type collection struct {
 	Options
+	needs checks.Needs
 	nodes []nodeSession
 	group sync.WaitGroup
 
@@ -183,7 +192,7 @@ func (s *nodeSession) first(ctx context.Context, c *collection, n config.Node) {
 		return
 	}
 	s.runner, s.closer = runner, closer
-	items := runBatch(ctx, runner, n.Name, nodeBatch(c.Lab, n, c.Manifests))
+	items := runBatch(ctx, runner, n.Name, nodeBatch(c.Lab, n, c.needs, c.Manifests))
 	c.add(items...)
 	c.add(runBatch(ctx, runner, n.Name, legacyBatch(items))...)
 }

@@ -71,19 +71,20 @@ func (c command) shell() string {
 }
 
 // nodeBatch is a node's first batch. The two dates around the rest show how much of its time passed in the guest.
-func nodeBatch(l *config.Lab, n config.Node, manifests []byte) []command {
+func nodeBatch(l *config.Lab, n config.Node, needs checks.Needs, manifests []byte) []command {
 	batch := []command{
 		{Text: cmdDate}, {Text: cmdHostname}, {Text: cmdAddr}, {Text: cmdRoute}, {Text: cmdVXLAN}, {Text: cmdMachineID}, {Text: cmdSubnet},
-		{Text: cmdNAT},
 	}
-	if l.K3s.KubeProxyMode == config.ProxyIPVS {
-		batch = append(batch, command{Text: cmdIPVS}, command{Text: cmdIPVSProc, IfFailed: true})
-	} else {
-		batch = append(batch, command{Text: cmdIPVSProc}) // ipvsadm would load the kernel's module
+	switch {
+	case !needs.Has(checks.NeedRules):
+	case l.K3s.KubeProxyMode == config.ProxyIPVS:
+		batch = append(batch, command{Text: cmdNAT}, command{Text: cmdIPVS}, command{Text: cmdIPVSProc, IfFailed: true})
+	default:
+		batch = append(batch, command{Text: cmdNAT}, command{Text: cmdIPVSProc}) // ipvsadm would load the kernel's module
 	}
 	if n.Role == config.RoleServer {
 		batch = append(batch, command{Text: cmdCluster})
-		if len(manifests) > 0 {
+		if len(manifests) > 0 && needs.Has(checks.NeedApplied) {
 			batch = append(batch, command{Text: cmdReapply, Stdin: string(manifests)})
 		}
 	}
@@ -110,15 +111,15 @@ func curlCommand(target netip.AddrPort) string {
 const controlTries = 4
 
 // probeBatch is a node's second batch. It holds the control of the isolation probe; on the server also what is seen of one connection.
-func probeBatch(l *config.Lab, n config.Node, web, hello netip.AddrPort) []command {
+func probeBatch(l *config.Lab, n config.Node, needs checks.Needs, web, hello netip.AddrPort) []command {
 	var batch []command
-	if web.IsValid() {
+	if web.IsValid() && needs.Has(checks.NeedFromNodes) {
 		batch = append(batch, command{Text: curlCommand(web), Times: tries(l)})
 	}
-	if hello.IsValid() {
+	if hello.IsValid() && needs.Has(checks.NeedControl) {
 		batch = append(batch, command{Text: curlCommand(hello), Times: controlTries, Until: true})
 	}
-	if hello.IsValid() && n.Role == config.RoleServer {
+	if hello.IsValid() && n.Role == config.RoleServer && needs.Has(checks.NeedConnection) {
 		batch = append(batch, command{Text: keptCommand(hello), Times: keptTries, Until: true},
 			command{Text: flowsCommand(hello)}, command{Text: flowsProcCommand(hello), IfFailed: true})
 	}

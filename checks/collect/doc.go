@@ -3,6 +3,8 @@
 //
 // It imports neither provision nor vbox; what it needs of VirtualBox is the interface Machines, wired by the caller.
 //
+// What only checks need that were not selected is not asked: see checks.Needs, and Options.Checks. All of the following is for all checks.
+//
 // # What runs on a node
 //
 // Each node gets one connection and, over it, scripts on the standard input of

@@ -37,7 +37,7 @@ func (a *app) runCollect(ctx context.Context, file string) error {
 		return err
 	}
 	defer s.close()
-	evidence, err := s.collect(ctx)
+	evidence, err := s.collect(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (a *app) newVerifyCmd() *cobra.Command {
 		Use:   "verify [EXERCISE…]",
 		Short: "prove what is true of the lab's network",
 		Long: `verify collects evidence (one SSH connection per node, kubectl on the server, requests from this host) and judges
-it. It changes nothing. With the numbers of exercises it runs the checks that these need.
+it. It changes nothing. With the numbers of exercises it runs the checks that these need, and collects no more than that.
 
 With --evidence it judges what "labctl collect" has written, on any computer and without the lab. With --wait it asks again until all checks
 pass or the time is over, and ends with its last verdict.`,
@@ -110,7 +110,7 @@ func (a *app) judgeLab(ctx context.Context, selected []checks.Check, wait time.D
 		s.ui.Limit(id, wait)
 	}
 	for {
-		evidence, err := s.collect(ctx)
+		evidence, err := s.collect(ctx, selected)
 		if err != nil {
 			return checks.Report{}, err
 		}
@@ -181,11 +181,12 @@ func selectChecks(numbers []string, o verifyOptions) ([]checks.Check, error) {
 	}), nil
 }
 
-// collect gathers the evidence of the lab as it is now.
-func (s *session) collect(ctx context.Context) (*collect.Evidence, error) {
+// collect gathers the evidence of the lab as it is now, as far as these checks need it; all of it without checks.
+func (s *session) collect(ctx context.Context, selected []checks.Check) (*collect.Evidence, error) {
 	const id = "collect"
 	s.ui.Start(id, "evidence")
 	o := collect.Options{
+		Checks:    selected,
 		Lab:       s.lab,
 		Simulated: s.simulate,
 		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {

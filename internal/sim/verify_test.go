@@ -117,11 +117,11 @@ func (m machineNICs) NICs(_ context.Context, node string) ([]checks.NIC, error) 
 	return all, nil
 }
 
-// evidence asks everything that labctl verify asks.
-func (l *lab) evidence(c *config.Lab) *collect.Evidence {
+// evidence asks everything that labctl verify asks for these checks, or for all.
+func (l *lab) evidence(c *config.Lab, selected ...checks.Check) *collect.Evidence {
 	l.t.Helper()
 	e, err := collect.Collect(l.t.Context(), collect.Options{
-		Lab: c, Simulated: true, Manifests: manifests(c), HostRoutes: l.world.HostRoutes, Machines: machineNICs{l.world},
+		Checks: selected, Lab: c, Simulated: true, Manifests: manifests(c), HostRoutes: l.world.HostRoutes, Machines: machineNICs{l.world},
 		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {
 			n := slices.IndexFunc(c.Nodes, func(n config.Node) bool { return n.Name == node })
 			client, err := l.dial(n, nodeAddress(n)+":22")
@@ -152,6 +152,16 @@ func (l *lab) verdicts(c *config.Lab) (failed, unknown []string, report checks.R
 		}
 	}
 	return failed, unknown, report
+}
+
+// judge asks what the named checks need, and nothing else, and returns their verdicts.
+func (l *lab) judge(c *config.Lab, names ...string) checks.Report {
+	l.t.Helper()
+	selected, err := checks.Select(checks.Catalogue(), names...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return checks.Evaluate(collect.Parse(l.evidence(c, selected...)), selected)
 }
 
 func (l *lab) expect(c *config.Lab, what string, fails ...string) {
@@ -193,6 +203,26 @@ func TestCatalogueIsAnswered(t *testing.T) {
 			_, _, r := l.verdicts(c)
 			if diff := cmp.Diff(len(checks.Catalogue()), len(r.Verdicts)); diff != "" {
 				t.Errorf("verdicts: %s", diff)
+			}
+			whole := map[string]checks.Status{}
+			for _, v := range r.Verdicts {
+				whole[v.ID] = v.Status
+			}
+			// What was collected for the checks that need the same is enough for each of them.
+			alike := map[checks.Needs][]string{}
+			for _, check := range checks.Catalogue() {
+				n := checks.NeedsOf([]checks.Check{check})
+				alike[n] = append(alike[n], check.ID)
+			}
+			if len(alike) < 9 {
+				t.Errorf("only %d kinds of needs", len(alike))
+			}
+			for _, names := range alike {
+				for _, v := range l.judge(c, names...).Verdicts {
+					if v.Status != whole[v.ID] {
+						t.Errorf("%s is %s when only what %v need was collected, and %s otherwise: %s", v.ID, v.Status, names, whole[v.ID], v.Actual)
+					}
+				}
 			}
 		})
 	}
@@ -282,6 +312,11 @@ func TestStates(t *testing.T) {
 					t.Logf("%v fail, %v are unknown", failed, unknown)
 					return nil
 				})
+				for _, v := range l.judge(c, row.fails...).Verdicts {
+					if v.Status != checks.Fail {
+						t.Errorf("%s is %s when only what %v need was collected: %s", v.ID, v.Status, row.fails, v.Actual)
+					}
+				}
 				change(row.undo, false)
 				l.expect(c, "after "+row.name)
 			})
