@@ -64,8 +64,8 @@ test-slow:
 cross:
 	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -o /dev/null ./cmd/labctl || exit 1; done
 
-## bench: ratios measured in one run: no-op up and verify, 3 and 50 nodes
-bench:
+## bench: build, then ratios measured in one run: no-op up and verify, 3 and 50 simulated nodes
+bench: build
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/labctl
 
 clean:
