@@ -42,7 +42,7 @@ func FuzzNamesInCommands(f *testing.F) {
 		}
 		facts := Parse(&Evidence{Lab: lab, Items: []Item{{Where: "cp1", Command: cmdCluster, Stdout: list}}})
 		web, hello := targets(facts)
-		batch := append(podBatch(facts, web), probeBatch(lab, lab.Server(), web, hello)...)
+		batch := append(podBatch(facts, web), probeBatch(lab, lab.Server(), checks.NeedsOf(nil), web, hello)...)
 		for _, c := range batch {
 			plainWords(t, c.Text)
 			if c.Pod != nil {
