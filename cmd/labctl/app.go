@@ -128,7 +128,7 @@ network card) and proves what is true of its network.
 	f.StringVar(&a.vboxmanage, "vboxmanage", "", "path of VBoxManage (default: $LABCTL_VBOXMANAGE, PATH, the usual folders)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
 	root.AddCommand(
-		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(),
+		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(), a.newSnapshotCmd(),
 		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newBreakCmd(), a.newFixCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
 	)

@@ -63,7 +63,11 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if !yes {
 		a.ui.Info(fmt.Sprintf("destroy removes%s:", a.mode()))
 		for _, m := range machines {
-			a.ui.Info(fmt.Sprintf("  machine %s and its disk", m.Name))
+			kept, err := hypervisor.Snapshots(ctx, m.UUID)
+			if err != nil && !errors.Is(err, vbox.ErrInaccessible) && !errors.Is(err, vbox.ErrNotFound) {
+				return fmt.Errorf("listing the snapshots of machine %q: %w", m.Name, err)
+			}
+			a.ui.Info(fmt.Sprintf("  machine %s and its disk%s", m.Name, withSnapshots(len(kept))))
 		}
 		a.ui.Info(fmt.Sprintf("  folder  %s", s.folder.Path))
 		if err := s.ask(ctx, "go on?"); err != nil {
@@ -104,6 +108,17 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	}
 	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        labctl%s up\n", s.lab.Name, a.mode(), a.simulateFlag()))
 	return nil
+}
+
+// withSnapshots tells what goes with a machine.
+func withSnapshots(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", with its snapshot"
+	}
+	return fmt.Sprintf(", with its %d snapshots", n)
 }
 
 // destroyStack lets the engine remove what its state knows. A state that can't be read must not keep the lab alive: the

@@ -89,11 +89,39 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.start(ctx, false); err != nil {
+		return err
+	}
+	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        labctl%s verify\n", s.lab.Name, s.mode(), s.simulateFlag()))
+	return nil
+}
+
+// start starts the lab's machines and waits until what the lab had come to is back. What a restored machine has come to
+// can only be seen once it runs.
+func (b *builder) start(ctx context.Context, restored bool) error {
 	if err := b.refresh(ctx); err != nil {
 		return err
 	}
-	var machines []string
-	stage := provision.StageMachines
+	stage, machines := b.reached()
+	if len(machines) < len(b.lab.Nodes) {
+		return hinted(exitUnable, fmt.Errorf("lab %q has %d machines, and %d of them exist", b.lab.Name, len(b.lab.Nodes), len(machines)),
+			"labctl"+b.simulateFlag()+" up")
+	}
+	if _, err := b.stack.Up(ctx, provision.Program(b.lab, b.parts()), machines); err != nil {
+		return timedOut(b.cause(err))
+	}
+	if restored {
+		if err := b.refresh(ctx); err != nil {
+			return err
+		}
+		stage, _ = b.reached()
+	}
+	return timedOut(b.settled(ctx, stage))
+}
+
+// reached says how far the lab has come, and which machines there are, by what the state knows.
+func (b *builder) reached() (stage provision.Stage, machines []string) {
+	stage = provision.StageMachines
 	for _, r := range b.stack.Resources() {
 		switch r.Type {
 		case "Machine":
@@ -104,18 +132,7 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 			stage = provision.StageDemo
 		}
 	}
-	if len(machines) < len(s.lab.Nodes) {
-		return hinted(exitUnable, fmt.Errorf("lab %q has %d machines, and %d of them exist", s.lab.Name, len(s.lab.Nodes), len(machines)),
-			"labctl"+s.simulateFlag()+" up")
-	}
-	if _, err := b.stack.Up(ctx, provision.Program(s.lab, b.parts()), machines); err != nil {
-		return timedOut(b.cause(err))
-	}
-	if err := b.settled(ctx, stage); err != nil {
-		return timedOut(err)
-	}
-	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        labctl%s verify\n", s.lab.Name, s.mode(), s.simulateFlag()))
-	return nil
+	return stage, machines
 }
 
 // eachMachine calls do side by side for every machine of the lab that exists and is ours. It returns all errors.

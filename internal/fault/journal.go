@@ -48,6 +48,9 @@ func (j Journal) Entries() ([]Entry, error) {
 	return f.Faults, nil
 }
 
+// Clear notes that no fault is in the lab any more: its machines are those of a time when there was none.
+func (j Journal) Clear() error { return j.store(nil) }
+
 func (j Journal) store(entries []Entry) error {
 	if len(entries) == 0 {
 		err := os.Remove(j.Path)
