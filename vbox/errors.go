@@ -148,7 +148,7 @@ func kinds(e *Error) []error {
 	case has("already exists", "VERR_ALREADY_EXISTS"):
 		k = append(k, ErrAlreadyExists)
 	case e.Code == "VBOX_E_OBJECT_NOT_FOUND",
-		has("VERR_FILE_NOT_FOUND", "VERR_PATH_NOT_FOUND", "could not be found"),
+		has("VERR_FILE_NOT_FOUND", "VERR_PATH_NOT_FOUND", "could not be found", "Could not find a snapshot"),
 		strings.Contains(e.Context, "RemoveRedirect("):
 		k = append(k, ErrNotFound)
 	case has("Could not get the storage format", "be used as the requested device type", "does not match the value", "VERR_VD_"):

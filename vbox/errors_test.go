@@ -41,6 +41,8 @@ func TestKinds(t *testing.T) {
 			"Could not find file for the medium '/lab/nope.iso' (VERR_FILE_NOT_FOUND)", "VBOX_E_FILE_ERROR", []error{ErrNotFound}},
 		"no snapshot": {recorded("life.txt", "snapshot lab-cp1 restore nope"),
 			"Could not find a snapshot named 'nope'", "VBOX_E_OBJECT_NOT_FOUND", []error{ErrNotFound}},
+		"no snapshot of that UUID": {recorded("life.txt", "snapshot lab-cp1 delete 4f16547c-a771-4dbf-97cf-95841cf0b84a"),
+			"Could not find a snapshot with UUID {4f16547c-a771-4dbf-97cf-95841cf0b84a}", "NS_ERROR_FAILURE", []error{ErrNotFound}},
 		"no snapshots": {recorded("life.txt", "snapshot lab-cp1 list --machinereadable"),
 			"This machine does not have any snapshots", "", nil},
 		"not running": {recorded("life.txt", "controlvm lab-cp1 poweroff"),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 )
 
@@ -74,14 +75,19 @@ func (c *call) showSnapshots(m *machineState) {
 	show("", "")
 }
 
+var uuidWord = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 func (m *machineState) findSnapshot(id string) (int, error) {
 	at := slices.IndexFunc(m.Snapshots, func(s snapshotState) bool { return s.Name == id || s.UUID == id })
 	if at < 0 {
-		text := fmt.Sprintf("Could not find a snapshot named '%s'", id)
-		if len(m.Snapshots) == 0 {
+		code, text := codeNotFound, fmt.Sprintf("Could not find a snapshot named '%s'", id)
+		switch {
+		case len(m.Snapshots) == 0:
 			text = "This machine does not have any snapshots"
+		case uuidWord.MatchString(id):
+			code, text = codeFailure, fmt.Sprintf("Could not find a snapshot with UUID {%s}", id)
 		}
-		return at, comError(codeNotFound, sessionMachine,
+		return at, comError(code, sessionMachine,
 			`"FindSnapshot(Bstr(a->argv[2]).raw(), pSnapshot.asOutParam())" at line 537 of file VBoxManageSnapshot.cpp`, text)
 	}
 	return at, nil

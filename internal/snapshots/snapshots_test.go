@@ -224,6 +224,42 @@ func TestLife(t *testing.T) {
 	r.wantForeign("at the end")
 }
 
+// VirtualBox lets snapshots of one machine have the same name: somebody else's is neither restored nor deleted in place of ours.
+func TestSameName(t *testing.T) {
+	r := newRig(t)
+	r.save("clean")
+	r.memory(1024)
+	r.must("snapshot", "lab-cp1", "take", "labctl-clean", "--description", "theirs")
+	r.memory(2048)
+	clean, err := r.set.Find(t.Context(), "clean")
+	if err == nil {
+		err = r.set.Restore(t.Context(), clean)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wantMemory("restored", 512)
+	r.must("snapshot", "lab-cp1", "restore", snapshotUUID(t, r, "theirs"))
+	if err := r.set.Delete(t.Context(), clean); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := r.set.List(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("left: %+v, %v", all, err)
+	}
+	snapshotUUID(t, r, "theirs")
+}
+
+// snapshotUUID finds the snapshot of cp1 with a description.
+func snapshotUUID(t *testing.T, r *rig, description string) string {
+	t.Helper()
+	all, err := r.set.Hypervisor.Snapshots(t.Context(), "lab-cp1")
+	i := slices.IndexFunc(all, func(s vbox.Snapshot) bool { return s.Description == description })
+	if err != nil || i < 0 {
+		t.Fatalf("no snapshot %q in %+v, %v", description, all, err)
+	}
+	return all[i].UUID
+}
+
 // TestKilledAnywhere ends every operation before and after each of its calls. What is half-done is called so and not restored; the same
 // command again finishes it; what somebody else took is never touched.
 func TestKilledAnywhere(t *testing.T) {
