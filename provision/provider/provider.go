@@ -287,7 +287,9 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 	}
 	ctx, done := p.during(req)
 	defer done()
-	now, err := k.read(ctx, r.GetId(), in.Mappable())
+	given := in.Mappable()
+	delete(given, driftKey) // what an earlier look found says nothing of now: it would stay for good
+	now, err := k.read(ctx, r.GetId(), given)
 	if err != nil {
 		p.failed(name, err)
 		return nil, status.Error(codes.Unknown, err.Error())
