@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"testing"
 
@@ -15,7 +14,7 @@ func TestDeclarations(t *testing.T) {
 	for _, c := range checks.Catalogue() {
 		known = append(known, c.ID)
 	}
-	seen := map[string]bool{}
+	seen, reached := map[string]bool{}, map[string]bool{}
 	for _, f := range fault.Catalogue() {
 		if seen[f.ID] || f.ID == "" || f.Title == "" || f.Explanation == "" || len(f.Exercise) != 2 || len(f.Fails) == 0 {
 			t.Errorf("fault %q is not told in full, or twice", f.ID)
@@ -23,6 +22,7 @@ func TestDeclarations(t *testing.T) {
 		seen[f.ID] = true
 		for mode, ids := range f.Fails {
 			for _, id := range ids {
+				reached[id] = true
 				if !slices.Contains(known, id) {
 					t.Errorf("fault %q, %s: there is no check %q", f.ID, mode, id)
 				}
@@ -32,9 +32,9 @@ func TestDeclarations(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(fault.Unreachable())) {
-		if !slices.Contains(known, id) {
-			t.Errorf("there is no check %q to be out of reach", id)
+	for _, id := range known {
+		if !reached[id] {
+			t.Errorf("no fault declares that %q fails", id)
 		}
 	}
 }

@@ -38,11 +38,6 @@ stands for the answer to the command beside "first". The commands are those for 
 		slices.Sort(reached[id])
 		fmt.Fprintf(&s, "| %s | %s |\n", id, strings.Join(reached[id], ", "))
 	}
-	s.WriteString("\n## Checks that no fault reaches\n\n")
-	unreachable := Unreachable()
-	for _, id := range slices.Sorted(maps.Keys(unreachable)) {
-		fmt.Fprintf(&s, "- %s: %s.\n", id, unreachable[id])
-	}
 	return s.String(), nil
 }
 

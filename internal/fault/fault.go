@@ -126,10 +126,3 @@ func Get(id string) (Fault, error) {
 	}
 	return all[i], nil
 }
-
-// Unreachable are the checks that no fault makes fail, with the reason.
-func Unreachable() map[string]string {
-	return map[string]string{
-		"pod.ips": "the CNI plugin hands out addresses of its node's pod CIDR only, and the kubelet overwrites what is patched into a pod's status",
-	}
-}

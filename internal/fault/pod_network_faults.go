@@ -39,6 +39,38 @@ func podNetworkFaults() []Fault {
 			},
 		},
 		{
+			ID: "foreign-cni", Exercise: "04", workers: 1,
+			Title: "a pod of a worker got its address from another CNI plugin",
+			Explanation: "While the pod was made, another plugin's settings stood before flannel's. It runs, and its own node reaches it; its address belongs to " +
+				"no node's pod CIDR, so no other node has a route to it.",
+			Fails: both("pod.ips"),
+			script: func(p places) Script {
+				const (
+					name     = "labctl-elsewhere"
+					file     = "/var/lib/rancher/k3s/agent/etc/cni/net.d/05-" + name + ".conflist"
+					conflist = `{"cniVersion":"1.0.0","name":"` + name + `","plugins":[{"type":"bridge","bridge":"cni-elsewhere","isGateway":true,` +
+						`"ipam":{"type":"host-local","subnet":"198.18.44.0/24"}}]}`
+					deployment = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"` + name + `"},"spec":{"selector":{"matchLabels":{"app":"` + name + `"}},` +
+						`"template":{"metadata":{"labels":{"app":"` + name + `"}},"spec":{"nodeSelector":{"kubernetes.io/hostname":"%s"},` +
+						`"containers":[{"name":"nginx","image":"nginx:1.27-alpine"}]}}}}`
+				)
+				return Script{
+					Break: []Action{
+						on(p.one.Name, "echo '%s' | sudo tee %s >/dev/null", conflist, file),
+						p.kubectl("apply -f - <<'EOF'\n"+deployment+"\nEOF", p.one.Name),
+						p.rolledOut("default deployment/" + name),
+						on(p.one.Name, "sudo rm -f %s", file),
+					},
+					Undo: []Action{
+						on(p.one.Name, "sudo rm -f %s", file),
+						p.kubectl("delete deployment %s --ignore-not-found", name),
+						until(p.server.Name, "! kubectl get pods -l app=%s --no-headers | grep -q %s", name, name),
+						on(p.one.Name, "if ip link show cni-elsewhere >/dev/null 2>&1; then sudo ip link del cni-elsewhere; fi; sudo rm -rf /var/lib/cni/networks/%s", name),
+					},
+				}
+			},
+		},
+		{
 			ID: "wrong-bridge-mask", Exercise: "04", workers: 1,
 			Title:       "a worker's cni0 has the wrong prefix length",
 			Explanation: "cni0 holds the right address with /25 instead of /24: half of the node's pod CIDR is no neighbour any more. Pods with low addresses do not notice.",

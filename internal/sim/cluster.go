@@ -546,6 +546,9 @@ func (c *cluster) equip(j joining) error {
 	if err := j.g.files.write("/run/flannel/subnet.env", "root", 0o644, []byte(env)); err != nil {
 		return err
 	}
+	if err := j.g.files.write(cniFolder+"/10-flannel.conflist", "root", 0o600, []byte(flannelCNI)); err != nil {
+		return err
+	}
 	return j.g.update(func(st *guestState) {
 		st.Cluster = c.disk
 		name, _, ok := j.g.k3sUnit()

@@ -28,6 +28,9 @@ type podRecord struct {
 	Spec      map[string]any    `json:"spec"`
 	Node      string            `json:"node,omitempty"` // empty: not scheduled
 	IP        netip.Addr        `json:"ip,omitzero"`
+	Bridge    string            `json:"bridge,omitempty"`  // that its network is on; empty: cni0, which is flannel's
+	Gateway   netip.Prefix      `json:"gateway,omitzero"`  // of such another bridge
+	Sandbox   string            `json:"sandbox,omitempty"` // why it gets no network, and never starts
 	Scheduled time.Time         `json:"scheduled,omitzero"`
 	Completed bool              `json:"completed,omitempty"`
 	Problem   string            `json:"problem,omitempty"` // why it is not scheduled
@@ -275,6 +278,14 @@ func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 		return
 	}
 	subnet := n.subnet(st)
+	net, err := c.up[n.Disk].podNetwork()
+	switch {
+	case err != nil:
+		p.IP, p.Sandbox = netip.Addr{}, err.Error()
+		return
+	case net.Bridge != "cni0":
+		p.Bridge, p.Gateway, subnet = net.Bridge, netip.PrefixFrom(net.Subnet.Addr().Next(), net.Subnet.Bits()), net.Subnet
+	}
 	used := map[netip.Addr]bool{}
 	for _, other := range st.Pods {
 		used[other.IP] = true
@@ -294,7 +305,7 @@ func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 // podStart is when a pod's containers run, if its node does.
 func (c *cluster) podStart(p *podRecord) (time.Time, bool) {
 	n := c.state.node(p.Node)
-	if n == nil || n.ghost() {
+	if n == nil || n.ghost() || p.Sandbox != "" {
 		return time.Time{}, false
 	}
 	from := p.Scheduled
@@ -320,12 +331,12 @@ func (c *cluster) podReady(p *podRecord) bool {
 	return c.podRuns(p) && c.nodeReady(c.state.node(p.Node)) && p.unready() == nil
 }
 
-// podsOn are the pods with an address of a node's subnet that run on it.
+// podsOn are the pods that run on a node, and have a network of their own.
 func (c *cluster) podsOn(node string) []*podRecord {
 	var all []*podRecord
 	n := c.state.node(node)
 	for _, p := range c.state.Pods {
-		if p.Node == node && p.IP.IsValid() && n.subnet(c.state).Contains(p.IP) && c.podRuns(p) {
+		if p.Node == node && p.IP.IsValid() && (p.Bridge != "" || n.subnet(c.state).Contains(p.IP)) && c.podRuns(p) {
 			all = append(all, p)
 		}
 	}

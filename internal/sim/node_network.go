@@ -177,12 +177,17 @@ func (g *guest) findLinks() []link {
 	add(link{Name: "flannel.1", MAC: rec.MAC, Kind: "vxlan", MTU: 1450, VXLAN: &vxlan{Local: rec.PublicIP, Device: rec.Iface},
 		Addresses: []address{{Prefix: netip.PrefixFrom(subnet.Addr(), 32)}}})
 	pods := c.podsOn(rec.Name)
-	if len(pods) > 0 { // the CNI plugin makes the bridge with the first pod
+	if slices.ContainsFunc(pods, func(p *podRecord) bool { return p.Bridge == "" }) { // the CNI plugin makes the bridge with the first pod
 		add(link{Name: "cni0", MAC: macOf("cni0", g.disk), Kind: "bridge", MTU: 1450,
 			Addresses: []address{{Prefix: netip.PrefixFrom(subnet.Addr().Next(), subnet.Bits())}}})
 	}
+	made := map[string]bool{}
 	for _, p := range pods {
-		add(link{Name: "veth" + hexOf(8, "veth", p.UID), MAC: macOf("veth", p.UID), Kind: "veth", MTU: 1450, Master: "cni0"})
+		if p.Bridge != "" && !made[p.Bridge] {
+			made[p.Bridge] = true
+			add(link{Name: p.Bridge, MAC: macOf(p.Bridge, g.disk), Kind: "bridge", MTU: 1500, Addresses: []address{{Prefix: p.Gateway}}})
+		}
+		add(link{Name: "veth" + hexOf(8, "veth", p.UID), MAC: macOf("veth", p.UID), Kind: "veth", MTU: 1450, Master: cmp.Or(p.Bridge, "cni0")})
 	}
 	if slices.Contains(rec.Modes, "ipvs") {
 		l := link{Name: "kube-ipvs0", MAC: macOf("kube-ipvs0", g.disk), Kind: "dummy", MTU: 1500, NoCarrier: true}

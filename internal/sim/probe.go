@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -124,7 +125,7 @@ func (g *guest) deliver(c *cluster, rec *nodeRecord, p *packet) (answer, error) 
 	// Without masquerading, the replies go to the sender by another way, and it does not know them.
 	ofPods := rec != nil && c.state.Settings.ClusterCIDR.Contains(p.from.Addr())
 	switch {
-	case rec != nil && r.Dev == "cni0":
+	case rec != nil && strings.HasPrefix(r.Dev, "cni"):
 		return c.atPod(*p)
 	case rec != nil && r.Dev == "flannel.1":
 		if !ofPods {
@@ -165,7 +166,7 @@ func (g *guest) open(proto string, pod *podRecord, to netip.AddrPort) packet {
 	from := to.Addr()
 	switch r, ok := g.routeTo(to.Addr()); {
 	case pod != nil:
-		from, p.in = pod.IP, "cni0"
+		from, p.in = pod.IP, cmp.Or(pod.Bridge, "cni0")
 	case g.isLocal(to.Addr()):
 	case ok && r.PrefSrc != "":
 		if a, err := netip.ParseAddr(r.PrefSrc); err == nil {
