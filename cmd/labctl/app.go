@@ -129,7 +129,7 @@ network card) and proves what is true of its network.
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
 	root.AddCommand(
 		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(), a.newSnapshotCmd(),
-		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newBreakCmd(), a.newFixCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
+		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newBreakCmd(), a.newFixCmd(), a.newCacheCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "what labctl's exit status says", Long: exitCodesHelp},
 	)
 	return root

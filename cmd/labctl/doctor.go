@@ -49,7 +49,7 @@ func (a *app) runDoctor(ctx context.Context) error {
 		return err
 	}
 	o := doctor.Options{
-		Lab: lab, DataDir: data, CacheDir: cache,
+		Lab: lab, DataDir: data, CacheDir: cache, GOARCH: runtime.GOARCH, Offline: a.offlineFacts(ctx, lab, data, cache),
 		Host: doctor.Host{
 			GOOS: runtime.GOOS, ReadFile: os.ReadFile, Exists: func(path string) bool { _, err := os.Stat(path); return err == nil },
 			Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {

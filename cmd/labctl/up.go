@@ -47,6 +47,9 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	if o.timeout < 0 {
 		return usage(fmt.Errorf("--timeout %s: must not be negative", o.timeout))
 	}
+	if err := a.runnable(); err != nil {
+		return err
+	}
 	s, err := a.open()
 	if err != nil {
 		return err

@@ -323,12 +323,14 @@ func TestExamine(t *testing.T) {
 				Lab: config.Default(), Host: tt.host.host(tt.goos), VirtualBox: found,
 				Allows:  func(p netip.Prefix) bool { return p == netip.MustParsePrefix("192.168.56.1/24") },
 				DataDir: "/home/me/.local/share/labctl", CacheDir: "/home/me/.cache/labctl",
+				GOARCH: "amd64", Offline: &OfflineFacts{},
 			}
 			if tt.change != nil {
 				tt.change(&o)
 			}
 			findings := Examine(t.Context(), o)
-			if diff := cmp.Diff(tt.want, verdicts(findings)); diff != "" {
+			want := append(append([]string{"ok processor"}, tt.want...), "ok without the internet")
+			if diff := cmp.Diff(want, verdicts(findings)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 			for _, f := range findings {

@@ -33,11 +33,14 @@ type Options struct {
 	// Adapters are the names of the host's host-only adapters that carry the lab's network.
 	Adapters          []string
 	DataDir, CacheDir string // need not exist yet
+	Offline           *OfflineFacts
+	// GOARCH is the processor that labctl is built for.
+	GOARCH string
 }
 
 // Examine asks all questions that make sense on the host.
 func Examine(ctx context.Context, o Options) []Finding {
-	findings := []Finding{VirtualBox(o.VirtualBox, o.Host.GOOS)}
+	findings := []Finding{processor(ctx, o), VirtualBox(o.VirtualBox, o.Host.GOOS)}
 	if o.Host.GOOS == "linux" {
 		findings = append(findings, linux(o)...)
 	}
@@ -45,7 +48,20 @@ func Examine(ctx context.Context, o Options) []Finding {
 		findings = append(findings, HostOnlyRange(netip.PrefixFrom(o.Lab.Network.Host, o.Lab.Network.CIDR.Bits()), o.Allows))
 	}
 	findings = append(findings, networks(ctx, o)...)
-	return append(findings, resources(ctx, o)...)
+	findings = append(findings, resources(ctx, o)...)
+	return append(findings, Offline(o.Offline))
+}
+
+// processor asks which processor the host has. A labctl that is built for x86-64 runs on an ARM Mac, too, in translation.
+func processor(ctx context.Context, o Options) Finding {
+	arch := o.GOARCH
+	if o.Host.GOOS == "darwin" && arch == "amd64" {
+		// A Mac with an Intel processor does not know the name, and the command fails.
+		if out, err := o.Host.Run(ctx, "sysctl", "-n", "hw.optional.arm64"); err == nil && strings.TrimSpace(string(out)) == "1" {
+			arch = "arm64"
+		}
+	}
+	return Processor(arch)
 }
 
 func linux(o Options) []Finding {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/fetch"
+	"github.com/labctl/labctl/vbox"
+)
+
+func (a *app) newCacheVerifyCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "read everything in the cache again and compare it with its checksums",
+		Long: `verify reads every download in the cache and compares it with its checksum. Base disks have none, since VirtualBox makes
+them; it looks whether they are whole. Nothing is changed: each damaged file is named, with the way out.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCacheVerify(cmd.Context()) },
+	}
+}
+
+type verifiedSummary struct {
+	Path   string `json:"path"`
+	Kind   string `json:"kind"`
+	Status string `json:"status"` // pass, fail or not-applicable
+	Detail string `json:"detail,omitempty"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+func (a *app) runCacheVerify(ctx context.Context) error {
+	if err := a.wantOutput("text", "json"); err != nil {
+		return err
+	}
+	s, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	all, _, err := s.inventory(ctx, false)
+	if err != nil {
+		return err
+	}
+	results := []verifiedSummary{}
+	var t strings.Builder
+	status := exitOK
+	for _, c := range all {
+		r := verifiedSummary{Path: c.Path, Kind: c.kind, Status: "pass"}
+		s.ui.Start(c.Path, s.inCache(c.Path))
+		err := s.verifyCached(ctx, c)
+		s.ui.Done(c.Path, "read")
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case c.kind == kindUnfinished:
+			r.Status, r.Detail = "not-applicable", "unfinished: up or cache fetch goes on with it, or begins anew"
+		case errors.Is(err, fetch.ErrChecksum) || errors.Is(err, errDamaged):
+			status, r.Status, r.Detail, r.Fix = exitFailed, "fail", err.Error(), s.wayOut(c)
+		case err != nil:
+			return fmt.Errorf("verifying %q: %w", c.Path, err)
+		}
+		results = append(results, r)
+		fmt.Fprintf(&t, "%-15s %-10s %s\n", r.Status, sizeOf(c.Size), s.inCache(c.Path))
+		if r.Detail != "" {
+			fmt.Fprintf(&t, "%-15s   %s\n", "", r.Detail)
+		}
+		if r.Fix != "" {
+			fmt.Fprintf(&t, "%-15s   fix: %s\n", "", r.Fix)
+		}
+	}
+	if a.output == "json" {
+		if err := a.printJSON(struct {
+			Schema    string            `json:"schema"`
+			Simulated bool              `json:"simulated"`
+			Results   []verifiedSummary `json:"results"`
+		}{schema, a.simulate, results}); err != nil {
+			return err
+		}
+	} else {
+		if len(all) == 0 {
+			fmt.Fprintln(&t, "the cache is empty: nothing to verify")
+		}
+		a.ui.Print(t.String())
+	}
+	if status != exitOK {
+		return errQuiet(status)
+	}
+	return nil
+}
+
+func (s *session) verifyCached(ctx context.Context, c cached) error {
+	switch c.kind {
+	case kindUnfinished:
+		return nil
+	case kindBase:
+		if err := vbox.WholeVDI(c.Path); err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return nil
+	case kindChecksums:
+		if err := s.cache.Verify(ctx, c.Entry); err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return nil
+	}
+	return s.cache.Verify(ctx, c.Entry)
+}
+
+// wayOut is what to do about a damaged file.
+func (s *session) wayOut(c cached) string {
+	var machines []string
+	for _, user := range c.usedBy {
+		if strings.HasPrefix(user, "machine ") || strings.HasPrefix(user, "disk ") {
+			machines = append(machines, user)
+		}
+	}
+	switch {
+	case c.kind == kindBase && len(machines) > 0:
+		return fmt.Sprintf("what stands on it is damaged too (%s): labctl%s destroy, then VBoxManage closemedium disk %q --delete, then labctl%[2]s up",
+			strings.Join(machines, ", "), s.simulateFlag(), c.Path)
+	case c.kind == kindBase:
+		return fmt.Sprintf("VBoxManage closemedium disk %q --delete; up makes it anew", c.Path)
+	case len(c.usedBy) == 0:
+		return fmt.Sprintf("labctl%s cache prune, since nobody needs it", s.simulateFlag())
+	}
+	return fmt.Sprintf("labctl%s cache fetch, which fetches it anew, as up would", s.simulateFlag())
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/doctor"
+	"github.com/labctl/labctl/internal/fetch"
+	"github.com/labctl/labctl/internal/labdir"
+)
+
+// pulledImages says which container images the nodes pull themselves, as far as labctl.yaml tells; empty if it asks for archives of
+// k3s's images and of others, which are then the demo's.
+func pulledImages(lab *config.Lab) string {
+	demo := fmt.Sprintf("the demo's container images (%s, %s), unless a mirror has them: name archives of them in k3s.images", lab.Demo.WebImage, lab.Demo.HelloImage)
+	switch {
+	case !lab.K3s.Airgap && len(lab.K3s.Images) == 0:
+		return "the container images that nodes pull, k3s's own and the demo's, unless a mirror has them: set k3s.airgap and k3s.images"
+	case !lab.K3s.Airgap:
+		return "the container images of k3s, which nodes pull unless a mirror has them: set k3s.airgap"
+	case len(lab.K3s.Images) == 0:
+		return demo
+	}
+	return ""
+}
+
+// offlineFacts looks which of the files that up needs are in the cache.
+func (a *app) offlineFacts(ctx context.Context, lab *config.Lab, data, cache string) *doctor.OfflineFacts {
+	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name), cache: &fetch.Cache{Dir: filepath.Join(cache, "images"), HTTP: &http.Client{}}}
+	supplies, unknown := s.known(ctx, lab)
+	facts := &doctor.OfflineFacts{Missing: unknown, Pulled: pulledImages(lab)}
+	for _, u := range supplies {
+		if here := u.sha256 == "" && exists(strings.TrimPrefix(u.source, "file://")); !here && !s.cache.Has(u.source, u.sha256) {
+			facts.Missing = append(facts.Missing, u.what)
+		}
+	}
+	return facts
+}
+
+// runnable refuses to make machines on a processor that VirtualBox cannot run them on.
+func (a *app) runnable() error {
+	if a.simulate {
+		return nil
+	}
+	if f := doctor.Processor(runtime.GOARCH); f.Status == doctor.Blocker {
+		return hinted(exitUnable, fmt.Errorf("this computer's processor is %s", f.Detail), doctor.WithoutMachines)
+	}
+	return nil
+}
