@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -85,9 +84,6 @@ func (s *session) task(id, what string, make func(step func(string)) (string, er
 	path, err = make(func(text string) { s.ui.Step(id, text) })
 	if err != nil {
 		s.ui.Fail(id, "")
-		if errors.Is(err, fetch.ErrChecksum) {
-			return "", hinted(exitUnable, err, "what came is not what was to come; it was not kept. Compare the checksum with its publisher's, or try another source")
-		}
 		return "", err
 	}
 	info, err := os.Stat(path)

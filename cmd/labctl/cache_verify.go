@@ -23,6 +23,9 @@ them; it looks whether they are whole. Nothing is changed: each damaged file is 
 	}
 }
 
+// slowToRead is the size from which on people wait for a file to be read.
+const slowToRead = 64 << 20
+
 type verifiedSummary struct {
 	Path   string `json:"path"`
 	Kind   string `json:"kind"`
@@ -49,7 +52,9 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	status := exitOK
 	for _, c := range all {
 		r := verifiedSummary{Path: c.Path, Kind: c.kind, Status: "pass"}
-		s.ui.Start(c.Path, s.inCache(c.Path))
+		if c.Size >= slowToRead {
+			s.ui.Start(c.Path, s.inCache(c.Path))
+		}
 		err := s.verifyCached(ctx, c)
 		s.ui.Done(c.Path, "read")
 		switch {

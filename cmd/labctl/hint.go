@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"net"
 
+	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/k3s"
@@ -12,6 +14,7 @@ import (
 // hintFor returns the command to run after an error, empty where nothing better than the error is known.
 func hintFor(err error) string {
 	var e *exitError
+	var name *net.DNSError
 	switch {
 	case errors.As(err, &e) && e.hint != "":
 		return e.hint
@@ -22,6 +25,10 @@ func hintFor(err error) string {
 	case errors.Is(err, k3s.ErrImagePull):
 		return "if the nodes can't reach the registry, give them a mirror or a proxy (registries, proxy), or the images themselves " +
 			"(k3s.airgap, k3s.images) in labctl.yaml, then: labctl up"
+	case errors.Is(err, fetch.ErrChecksum):
+		return "what came is not what was to come, and was not kept: compare the checksum with its publisher's, or try another source"
+	case errors.As(err, &name):
+		return "is there no internet? labctl doctor says what up lacks without it; where there is some: labctl cache fetch"
 	case errors.Is(err, vbox.ErrAccessDenied):
 		return "labctl doctor"
 	}

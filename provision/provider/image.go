@@ -62,13 +62,9 @@ func (p *Provider) ensureImage(ctx context.Context, in props, step func(string))
 func FetchImage(ctx context.Context, d Downloads, url, checksum string, step func(string)) (path string, err error) {
 	sum, err := d.Checksum(ctx, url, checksum)
 	if err != nil {
-		return "", fmt.Errorf("image: %w", err)
+		return "", err
 	}
-	path, err = d.Fetch(ctx, url, sum, fetch.Steps(step, "downloading the image"))
-	if err != nil {
-		return "", fmt.Errorf("image: %w", err)
-	}
-	return path, nil
+	return d.Fetch(ctx, url, sum, fetch.Steps(step, "downloading the image"))
 }
 
 // BaseDisk is where the base disk of that size is kept that is made of an image in the cache: beside it, in the folder that is
@@ -102,7 +98,7 @@ func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, ste
 	}
 	step("converting to a base disk")
 	if err := d.ConvertDisk(ctx, image, base, diskGiB*1024, step); err != nil {
-		return "", fmt.Errorf("base disk: %w", err)
+		return "", err
 	}
 	return base, nil
 }
