@@ -12,6 +12,11 @@ if ! command -v debootstrap >/dev/null; then
 	apt-get -q update
 	apt-get -q -y --no-install-recommends install debootstrap
 fi
+# qemu-img makes disk images of every format, and compares what VirtualBox makes of them.
+if ! command -v qemu-img >/dev/null; then
+	apt-get -q update
+	apt-get -q -y --no-install-recommends install qemu-utils
+fi
 "$here/vbox-chroot.sh" prepare >/dev/null
 
 work=$(mktemp -d "$build/conformance.XXXXXX")
@@ -25,7 +30,7 @@ CGO_ENABLED=0 go test -c -tags conformance -o "$work/vbox.test" .
 	LABCTL_CONFORMANCE_VBOXMANAGE=$(command -v VBoxManage)
 	LABCTL_CONFORMANCE_DIR=$work/lab
 	export LABCTL_CONFORMANCE_VBOXMANAGE LABCTL_CONFORMANCE_DIR
-	exec "$work/vbox.test" -test.run "^TestConformance$" "$@"' sh "$work" "$@" &
+	exec "$work/vbox.test" -test.run "^TestConformance" "$@"' sh "$work" "$@" &
 child=$!
 for s in HUP:129 INT:130 TERM:143; do
 	trap "kill -TERM $child; wait $child || :; exit ${s#*:}" "${s%:*}"

@@ -70,6 +70,13 @@ func (l *life) raw(step string, a args) error {
 func (l *life) media(step string) []Medium {
 	l.t.Helper()
 	media, err := l.c.Media(l.ctx)
+	// VBoxSVC ends some seconds after the last call, sooner or later on a machine at work, and forgets disks that were only looked
+	// at: those may be there or not.
+	all := slices.Clone(media)
+	media = slices.DeleteFunc(media, func(m Medium) bool {
+		onlyLookedAt := m.Path == filepath.Join(l.dir, "base.vdi") || m.Path == filepath.Join(l.dir, "other.vdi")
+		return onlyLookedAt && !slices.ContainsFunc(all, func(child Medium) bool { return child.Parent == m.UUID })
+	})
 	// By path, where that holds no UUID; those keep the order in which they became known.
 	place := func(m Medium) string {
 		i := slices.Index(l.uuids, m.UUID)
@@ -125,6 +132,18 @@ func (l *life) images() {
 	l.ok("converted qcow2", m, err)
 	l.must("it was resized", m.CapacityMiB == 32)
 	l.media("the source is not registered")
+
+	// As OVAs hold it, and as qemu-img writes it: without a UUID VirtualBox refuses it, until it is given one.
+	stream := l.write("stream.vmdk", streamVMDK(16*mib, ""))
+	third := filepath.Join(l.dir, "third.vdi")
+	l.ok("convert a stream-optimised VMDK without a UUID", nil, l.c.ConvertDisk(l.ctx, stream, third, 32, noStep))
+	m, err = l.c.Medium(l.ctx, third)
+	l.ok("converted VMDK", m, err)
+	l.ok("delete it", nil, l.c.CloseMedium(l.ctx, third, true))
+	ova := l.write("lab.ova", archive(tarFile{name: "lab.ovf", data: []byte("<Envelope/>")}, tarFile{name: "lab.vmdk", data: streamVMDK(16*mib, "")}))
+	l.ok("convert an OVA", nil, l.c.ConvertDisk(l.ctx, ova, third, 32, noStep))
+	l.ok("delete that", nil, l.c.CloseMedium(l.ctx, third, true))
+	l.media("neither is registered")
 
 	n := len(l.allCalls())
 	l.ok("convert again", nil, l.c.ConvertDisk(l.ctx, cow, other, 32, noStep))
