@@ -3,9 +3,11 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +73,11 @@ func TestOfflineNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	archives := filepath.Join(dir, "archives.yaml") // for a simulated lab
+	if err := os.WriteFile(archives, fmt.Appendf(nil, "k3s: {airgap: true, images: [%s]}\n", demoArchive(t, dir)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+
 	run := func(cache string, command ...string) (string, error) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
@@ -92,15 +99,18 @@ func TestOfflineNamespace(t *testing.T) {
 	}
 
 	must("all that up downloads is in the cache", labctl, "--lab", lab, "cache", "fetch")
-	must("all that up downloads is in the cache", labctl, "--simulate", "cache", "fetch")
+	must("all that up downloads is in the cache", labctl, "--simulate", "--lab", archives, "cache", "fetch")
 	if got := requests.Load(); got != 5 {
 		t.Errorf("%d requests, want one for each of 5 files", got)
 	}
 	server.Close()
+	if err := os.WriteFile(filepath.Join(dir, "data", "labctl", "simulated", ".world", "offline"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 
 	must("the image of lab", alone("--lab", lab, "up", "--to", "image")...)
-	must("is up (SIMULATED)", alone("--simulate", "up")...)
-	must("pass", alone("--simulate", "verify")...)
+	must("is up (SIMULATED)", alone("--simulate", "--lab", archives, "up")...)
+	must("pass", alone("--simulate", "--lab", archives, "verify")...)
 	out, _ := run("cache", alone("--lab", lab, "doctor")...) // this machine may lack other things
 	if !strings.Contains(out, "all that up downloads is in the cache") {
 		t.Errorf("doctor says\n%s", out)
@@ -114,6 +124,23 @@ func TestOfflineNamespace(t *testing.T) {
 	if err == nil || !strings.Contains(out, server.URL) {
 		t.Errorf("up with an empty cache: %v\n%s", err, out)
 	}
+}
+
+// demoArchive is an archive of the demo's container images, as far as the simulation looks into it.
+func demoArchive(t *testing.T, dir string) string {
+	t.Helper()
+	const manifest = `[{"RepoTags": ["nginx:1.27-alpine", "traefik/whoami:v1.11"]}]`
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	err := w.WriteHeader(&tar.Header{Name: "manifest.json", Size: int64(len(manifest)), Mode: 0o644})
+	if err == nil {
+		_, err = w.Write([]byte(manifest))
+	}
+	file := filepath.Join(dir, "demo.tar")
+	if err = errors.Join(err, w.Close(), os.WriteFile(file, b.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // downloaded is what the simulated internet has at an address.

@@ -68,13 +68,30 @@ func (s *session) known(ctx context.Context, lab *config.Lab) (all []supply, unk
 	return append(all, more...), unknown
 }
 
-// place is where a supply lies in the cache; empty if that cannot be told.
-func (s *session) place(u supply) string {
-	path, err := s.cache.Place(u.source, u.sha256)
-	if err != nil || u.sha256 == "" {
-		return ""
+// places is where a supply lies in the cache. A local file whose checksum nobody gave is known by its name alone.
+func (s *session) places(u supply) []string {
+	sum := u.sha256
+	if sum == "" {
+		sum = strings.Repeat("0", 64)
 	}
-	return path
+	path, err := s.cache.Place(u.source, sum)
+	if err != nil {
+		return nil
+	}
+	if u.sha256 != "" {
+		return []string{path}
+	}
+	folders, err := os.ReadDir(s.cache.Dir)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, f := range folders {
+		if same := filepath.Join(s.cache.Dir, f.Name(), filepath.Base(path)); exists(same) {
+			all = append(all, same)
+		}
+	}
+	return all
 }
 
 // usage says who needs which file of the cache.
@@ -151,10 +168,11 @@ func (s *session) addLab(ctx context.Context, u *cacheUsage, lab *config.Lab, na
 		}
 	}
 	for i, supply := range supplies {
-		path := s.place(supply)
-		u.add(path, name)
-		if i == 0 && path != "" && supply.source == lab.Image.URL {
-			u.add(provider.BaseDisk(path, lab.Image.DiskGiB), name)
+		for _, path := range s.places(supply) {
+			u.add(path, name)
+			if i == 0 && supply.source == lab.Image.URL {
+				u.add(provider.BaseDisk(path, lab.Image.DiskGiB), name)
+			}
 		}
 	}
 	u.add(s.cache.ListPlace(lab.Image.SHA256), name)
