@@ -91,7 +91,8 @@ func isTerminal(stream any) bool {
 
 func size(w io.Writer) (width, height int) {
 	if f, ok := w.(*os.File); ok {
-		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+		// A terminal that nobody gave a size says 0.
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
 			return width, height
 		}
 	}
