@@ -329,3 +329,33 @@ func TestLongConsole(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
+
+func TestFirstBoot(t *testing.T) {
+	m := At(t.TempDir(), "lab").Machine("w1")
+	if err := os.MkdirAll(m.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if m.Seeded() || m.Spoilt() {
+		t.Error("a new machine has booted before")
+	}
+	for want := range 3 {
+		if got, err := m.Try(); err != nil || got != want {
+			t.Errorf("try %d %v, want %d", got, err, want)
+		}
+		if err := m.SetSpoilt(); err != nil || !m.Spoilt() {
+			t.Errorf("not spoilt after SetSpoilt: %v", err)
+		}
+		if err := m.TryAgain(); err != nil || m.Spoilt() {
+			t.Errorf("spoilt after TryAgain: %v", err)
+		}
+	}
+	if err := m.SetSeeded(); err != nil || !m.Seeded() {
+		t.Errorf("not seeded after SetSeeded: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(m.Path, "try"), []byte("many"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Try(); err == nil {
+		t.Error("a file that holds no number was read")
+	}
+}

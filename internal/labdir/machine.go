@@ -61,10 +61,7 @@ func (m *Machine) SetSSHPort(port int) error {
 }
 
 // Booted tells whether a run has seen the machine boot since it was last started.
-func (m *Machine) Booted() bool {
-	_, err := os.Stat(filepath.Join(m.Path, "booted"))
-	return err == nil
-}
+func (m *Machine) Booted() bool { return m.has("booted") }
 
 // SetBooted notes that the machine was seen to boot, or that it was started and nobody has seen it boot yet.
 func (m *Machine) SetBooted(booted bool) error {
@@ -76,6 +73,51 @@ func (m *Machine) SetBooted(booted bool) error {
 		return err
 	}
 	return nil
+}
+
+// Seeded tells whether the machine has finished its first boot: cloud-init has done all that the seed says.
+func (m *Machine) Seeded() bool { return m.has("seeded") }
+
+// SetSeeded notes that the machine has finished its first boot.
+func (m *Machine) SetSeeded() error { return WriteFile(filepath.Join(m.Path, "seeded"), nil, 0o600) }
+
+// Spoilt tells whether the first boot has ended in a way that waiting can't mend, because cloud-init failed.
+func (m *Machine) Spoilt() bool { return m.has("spoilt") }
+
+// SetSpoilt notes that the first boot has failed.
+func (m *Machine) SetSpoilt() error { return WriteFile(filepath.Join(m.Path, "spoilt"), nil, 0o600) }
+
+// Try counts the attempts at a first boot, from 0.
+func (m *Machine) Try() (int, error) {
+	b, err := os.ReadFile(filepath.Join(m.Path, "try"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	try, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("%q does not hold a number", filepath.Join(m.Path, "try"))
+	}
+	return try, nil
+}
+
+// TryAgain begins another attempt at a spoilt first boot.
+func (m *Machine) TryAgain() error {
+	try, err := m.Try()
+	if err != nil {
+		return err
+	}
+	if err := WriteFile(filepath.Join(m.Path, "try"), []byte(strconv.Itoa(try+1)+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(m.Path, "spoilt"))
+}
+
+func (m *Machine) has(name string) bool {
+	_, err := os.Stat(filepath.Join(m.Path, name))
+	return err == nil
 }
 
 // escapes are what a boot loader and systemd write beside text: CSI and OSC sequences, single escapes.

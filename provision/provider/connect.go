@@ -95,23 +95,31 @@ func (c *connections) wait(ctx context.Context, n config.Node, step func(string)
 		if ctx.Err() != nil || errors.Is(err, ssh.ErrHostKey) {
 			return err
 		}
-		port, perr := c.o.Folder.Machine(n.Name).SSHPort()
-		if perr != nil || port == 0 {
-			continue
-		}
-		part, cancel = context.WithTimeout(ctx, c.o.Timeouts.Reach)
-		rescue, derr := ssh.Dial(part, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), c.config(n))
-		cancel()
-		if derr != nil {
+		down := c.hostOnlyDown(ctx, n, err)
+		if down == nil {
 			nat = 0
 			continue
 		}
-		rescue.Close()
 		if nat++; nat == strikes {
-			return fmt.Errorf("the host-only network is down: %q answers through its NAT rule (127.0.0.1:%d) but not on %s: %w",
-				n.Name, port, n.Address, err)
+			return down
 		}
 	}
+}
+
+// hostOnlyDown explains why a node doesn't answer on its host-only address: it does through its NAT rule. nil where it doesn't.
+func (c *connections) hostOnlyDown(ctx context.Context, n config.Node, cause error) error {
+	port, err := c.o.Folder.Machine(n.Name).SSHPort()
+	if err != nil || port == 0 {
+		return nil
+	}
+	part, cancel := context.WithTimeout(ctx, c.o.Timeouts.Reach)
+	defer cancel()
+	rescue, err := ssh.Dial(part, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), c.config(n))
+	if err != nil {
+		return nil
+	}
+	rescue.Close()
+	return fmt.Errorf("the host-only network is down: %q answers through its NAT rule (127.0.0.1:%d) but not on %s: %w", n.Name, port, n.Address, cause)
 }
 
 func (c *connections) config(n config.Node) ssh.Config {

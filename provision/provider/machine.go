@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/labctl/labctl/internal/cloudinit"
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -139,9 +141,13 @@ func (p *Provider) ensureMachine(ctx context.Context, in props, step func(string
 		return "", err
 	}
 	changed := m.CPUs != spec.CPUs || m.MemoryMiB != spec.MemoryMiB
+	grace := p.o.Timeouts.Stop
+	if p.o.Folder.Machine(node).Spoilt() {
+		changed, grace = true, 0 // nothing in there is worth a shutdown, and nobody may be there to do it
+	}
 	if ours && running(m) && changed {
 		p.conns.forget(node)
-		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, p.o.Timeouts.Stop, step); err != nil {
+		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, grace, step); err != nil {
 			return m.UUID, fmt.Errorf("stopping machine %q: %w", node, err)
 		}
 	}
@@ -171,6 +177,11 @@ func (p *Provider) start(ctx context.Context, node, id string, step func(string)
 // prepare makes the stopped machine what spec says.
 func (p *Provider) prepare(ctx context.Context, node string, spec vbox.MachineSpec, step func(string)) (vbox.Machine, error) {
 	step("writing the seed")
+	if dir := p.o.Folder.Machine(node); dir.Spoilt() {
+		if err := dir.TryAgain(); err != nil {
+			return vbox.Machine{}, fmt.Errorf("seed of %q: %w", node, err)
+		}
+	}
 	if err := p.writeSeed(node, spec); err != nil {
 		return vbox.Machine{}, fmt.Errorf("seed of %q: %w", node, err)
 	}
@@ -273,6 +284,14 @@ func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
 	if err != nil {
 		return err
 	}
+	instance := p.o.Lab.Name + "-" + node + "-" + id
+	try, err := p.o.Folder.Machine(node).Try()
+	if err != nil {
+		return err
+	}
+	if try > 0 { // another instance: cloud-init does everything again
+		instance += fmt.Sprintf("-%d", try)
+	}
 	n, ok := p.o.Lab.Node(node)
 	if !ok {
 		return fmt.Errorf("the lab has no node %q", node)
@@ -282,7 +301,7 @@ func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
 		hosts[n.Name] = n.Address
 	}
 	return cloudinit.Write(spec.Seed, cloudinit.Seed{
-		Hostname: node, InstanceID: p.o.Lab.Name + "-" + node + "-" + id, User: p.o.Lab.Image.User,
+		Hostname: node, InstanceID: instance, User: p.o.Lab.Image.User,
 		AuthorizedKey: key, HostKey: hostKey, HostPublicKey: hostPublic, MachineID: labdir.MachineID(id, node),
 		NATMAC: spec.NATMAC, HostOnlyMAC: spec.HostOnlyMAC,
 		HostOnly: netip.PrefixFrom(n.Address, p.o.Lab.Network.CIDR.Bits()), Hosts: hosts,
@@ -300,16 +319,39 @@ func (p *Provider) waitBooted(ctx context.Context, node string, step func(string
 	})
 	console := p.o.Folder.Machine(node)
 	if err != nil {
+		if errors.Is(err, ssh.ErrHostKey) {
+			// On a first boot: cloud-init did not take the seed, and sshd made a key of its own.
+			err = errors.Join(err, p.spoilt(node))
+		}
 		return fmt.Errorf("%w; its console: %s%s", err, console.SerialLog(), consoleTail(console))
 	}
 	err = wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for cloud-init on %q", node), func(ctx context.Context) error {
 		return p.waitCloudInit(ctx, n, step)
 	})
+	if errors.Is(err, errCloudInit) {
+		return errors.Join(err, p.spoilt(node))
+	}
 	if err != nil {
+		return err
+	}
+	if err := console.SetSeeded(); err != nil {
 		return err
 	}
 	return console.SetBooted(true)
 }
+
+// spoilt notes that a first boot has failed for good, so that the next up makes another attempt. A machine that has been in use is
+// left as it is.
+func (p *Provider) spoilt(node string) error {
+	dir := p.o.Folder.Machine(node)
+	if dir.Seeded() {
+		return nil
+	}
+	return dir.SetSpoilt()
+}
+
+// errCloudInit says that cloud-init has ended with errors.
+var errCloudInit = errors.New("cloud-init failed")
 
 // cloudInitResult is cloud-init's own /run/cloud-init/result.json, which appears when its last stage has ended.
 type cloudInitResult struct {
@@ -344,20 +386,30 @@ func (p *Provider) waitCloudInit(ctx context.Context, n config.Node, step func(s
 		if err != nil {
 			log = []byte(err.Error())
 		}
-		return false, stop(fmt.Errorf("cloud-init on %q failed: %s; the end of its log:\n%s; the machine's console: %s",
-			n.Name, strings.Join(r.V1.Errors, "; "), bytes.TrimSpace(log), p.o.Folder.Machine(n.Name).SerialLog()))
+		return false, stop(fmt.Errorf("%w on %q: %s; the end of its log:\n%s; the machine's console: %s",
+			errCloudInit, n.Name, strings.Join(r.V1.Errors, "; "), bytes.TrimSpace(log), p.o.Folder.Machine(n.Name).SerialLog()))
 	}, step)
 }
 
-// consoleTail returns the last lines that a machine wrote to its console, for an error.
+// cloudInitLine is what cloud-init writes to the console when something is wrong:
+// [   21.3] cloud-init[301]: 2026-11-22 16:01:02,345 - util.py[WARNING]: Failed loading yaml blob. …
+var cloudInitLine = regexp.MustCompile(`(?m)^.*\b\w+\.py\[(?:WARNING|ERROR|CRITICAL)\]: .*$`)
+
+// consoleTail returns the last lines that a machine wrote to its console, for an error, and before them what cloud-init
+// complained of: it is seldom the last.
 func consoleTail(m *labdir.Machine) string {
-	const most = 800 // characters
+	const most, complaints = 800, 4 // characters, lines
 	text, err := m.Console()
 	if err != nil || text == "" {
 		return " (nothing was written to it)"
 	}
+	said := ""
+	lines := cloudInitLine.FindAllString(text, -1)
+	for _, line := range lines[:min(len(lines), complaints)] {
+		said += ";\ncloud-init said: " + strings.ToValidUTF8(strings.TrimSpace(line), "")
+	}
 	if len(text) > most {
 		text = text[len(text)-most:]
 	}
-	return ", which ends:\n" + strings.ToValidUTF8(strings.TrimSpace(text), "")
+	return said + ";\nit ends:\n" + strings.ToValidUTF8(strings.TrimSpace(text), "")
 }

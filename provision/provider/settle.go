@@ -13,6 +13,9 @@ import (
 func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(string)) error {
 	for _, n := range p.o.Lab.Nodes {
 		if _, err := p.conns.reach(ctx, n); err != nil {
+			if down := p.conns.hostOnlyDown(ctx, n, err); down != nil {
+				return down
+			}
 			return fmt.Errorf("machine %q doesn't answer on its host-only address: %w", n.Name, err)
 		}
 	}
