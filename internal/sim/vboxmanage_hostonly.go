@@ -110,7 +110,7 @@ func (c *call) configureHostOnly(args []string) error {
 	}
 	address := netip.PrefixFrom(ip, bits)
 	if !allowedHostOnly(address) {
-		return bareError(codeAccessDenied, "Access denied", `"EnableStaticIPConfig(Bstr(pIp).raw(), Bstr(pNetmask).raw())" at line 252 of file VBoxManageHostonly.cpp`)
+		return bareError(codeAccessDenied, "Access denied", `"EnableStaticIPConfig(Bstr(pszIp).raw(), Bstr(pszNetmask).raw())" at line 252 of file VBoxManageHostonly.cpp`)
 	}
 	adapter.Address, adapter.Up = address, true
 	return nil

@@ -127,7 +127,7 @@ func (c *call) unregisterVM(args []string) error {
 	}
 	if m.State != "poweroff" && m.State != "saved" {
 		return comError(codeObjectState, machineWrap,
-			`"Unregister(CleanupMode_DetachAllReturnHardDisksOnly, ComSafeArrayAsOutParam(aMedia))" at line 232 of file VBoxManageMisc.cpp`,
+			`"Unregister(fDeleteAll ? CleanupMode_DetachAllReturnHardDisksAndVMRemovable :CleanupMode_DetachAllReturnHardDisksOnly, ComSafeArrayAsOutParam(aMedia))" at line 232 of file VBoxManageMisc.cpp`,
 			fmt.Sprintf("Cannot unregister the machine '%s' while it is locked", m.Name))
 	}
 	name, folder := m.Name, m.folder()
@@ -197,7 +197,7 @@ func (c *call) startVM(args []string) error {
 	}
 	if m.State != "poweroff" && m.State != "saved" {
 		return comError(codeObjectState, machineWrap,
-			`"LaunchVMProcess(a->session, sessionType.raw(), ComSafeArrayAsInParam(aBstrEnv), progress.asOutParam())" at line 918 of file VBoxManageMisc.cpp`,
+			`"LaunchVMProcess(a->session, sessionType.raw(), ComSafeArrayAsInParam(aBstrEnv), progress.asOutParam())" at line 920 of file VBoxManageMisc.cpp`,
 			fmt.Sprintf("The machine '%s' is already locked by a session (or being locked or unlocked)", m.Name))
 	}
 	c.printf("Waiting for VM %q to power on...\n", m.Name)
@@ -310,8 +310,11 @@ func (c *call) discardState(args []string) error {
 	if err != nil {
 		return err
 	}
+	if m.State != "poweroff" && m.State != "saved" {
+		return c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 1287 of file VBoxManageMisc.cpp`)
+	}
 	if m.State != "saved" {
-		state := map[string]string{"poweroff": "PoweredOff", "running": "Running", "paused": "Paused"}[m.State]
+		const state = "PoweredOff"
 		f := comError(codeVMState, sessionMachine, `"DiscardSavedState(true )" at line 1292 of file VBoxManageMisc.cpp`,
 			"Cannot discard the saved state as the machine is not in the Saved or Aborted-Saved state (machine state: "+state+")")
 		f.exit = 0 // as the real one

@@ -90,7 +90,7 @@ func (c *call) modifyVM(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 637 of file VBoxManageModifyVM.cpp`); err != nil {
+	if err := c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 901 of file VBoxManageModifyVM.cpp`); err != nil {
 		return err
 	}
 	for _, o := range options {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 func (c *call) snapshot(args []string) error {
@@ -149,7 +150,9 @@ func (c *call) restoreSnapshot(m *machineState, args []string) error {
 		return err
 	}
 	if m.State == "running" || m.State == "paused" {
-		return c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 383 of file VBoxManageSnapshot.cpp`)
+		// The lock is shared with the machine's own process: it is the restore itself that is refused.
+		return comError(codeVMState, sessionMachine, `"RestoreSnapshot(pSnapshot, pProgress.asOutParam())" at line 541 of file VBoxManageSnapshot.cpp`,
+			"Cannot delete the current state of the running machine (machine state: "+strings.ToUpper(m.State[:1])+m.State[1:]+")")
 	}
 	at, err := m.findSnapshot(args[0])
 	if err != nil {

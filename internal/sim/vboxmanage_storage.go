@@ -47,7 +47,7 @@ func (c *call) storageCtl(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 1063 of file VBoxManageStorageController.cpp`); err != nil {
+	if err := c.lock(m, `"LockMachine(a->session, LockType_Write)" at line 1058 of file VBoxManageStorageController.cpp`); err != nil {
 		return err
 	}
 	if m.controller(ctl.Name) != nil {
@@ -90,7 +90,7 @@ func (c *call) storageAttach(args []string) error {
 		return err
 	}
 	if m.State == "saved" {
-		return c.lock(m, `"LockMachine(a->session, LockType_Shared)" at line 297 of file VBoxManageStorageController.cpp`)
+		return c.lock(m, `"LockMachine(a->session, LockType_Shared)" at line 341 of file VBoxManageStorageController.cpp`)
 	}
 	ctl := m.controller(o["--storagectl"])
 	if ctl == nil {

@@ -184,7 +184,7 @@ func TestStatesAllowWhatVirtualBoxAllows(t *testing.T) {
 	f.refuse("modifyvm cp1 --memory 4096", locked)
 	f.refuse("modifyvm cp1 --memory 4096", "Details: code VBOX_E_INVALID_OBJECT_STATE (0x80bb0007), component MachineWrap, interface IMachine, callee nsISupports")
 	f.refuse("storagectl cp1 --name IDE --add sata", locked)
-	f.refuse("snapshot cp1 restore clean", locked)
+	f.refuse("snapshot cp1 restore clean", "Cannot delete the current state of the running machine (machine state: Running)")
 	f.refuse("startvm cp1 --type headless", "The machine 'cp1' is already locked by a session (or being locked or unlocked)")
 	f.refuse("unregistervm cp1 --delete", "Cannot unregister the machine 'cp1' while it is locked")
 	f.refuse("storageattach cp1 --storagectl SATA --port 0 --device 0 --medium none", "does not support hot-plugging")
@@ -587,5 +587,34 @@ func TestKilledProcesses(t *testing.T) {
 	data, err := os.ReadFile(stateFile(f.dir))
 	if err != nil || json.Unmarshal(data, &state) != nil {
 		t.Errorf("state file: %v\n%s", err, data)
+	}
+}
+
+// TestLocksAreRecorded holds what a running machine refuses to the words of the real program.
+func TestLocksAreRecorded(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "virtualbox", "locks.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFake(t)
+	f.linked("t1")
+	f.do("startvm t1 --type headless")
+	_, calls, _ := strings.Cut(string(data), "\n") // where it is from
+	blocks := strings.Split(calls, "\n\n")
+	if len(blocks) != 5 {
+		t.Fatalf("%d recorded calls, want 5", len(blocks))
+	}
+	for _, block := range blocks {
+		line, want, _ := strings.Cut(strings.TrimPrefix(block, "$ VBoxManage "), "\n")
+		switch line { // arguments that the model knows; they take the same lock
+		case "modifyvm t1 --description x":
+			line = "modifyvm t1 --memory 1024"
+		case "storagectl t1 --name SATA --portcount 3":
+			line = "storagectl t1 --name SATA --add sata --portcount 3"
+		}
+		_, got, exit := f.run(line)
+		if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(got)); diff != "" || exit != 1 {
+			t.Errorf("VBoxManage %s: exit status %d (-real +simulated):\n%s", line, exit, diff)
+		}
 	}
 }
