@@ -23,10 +23,15 @@ const (
 	envDir   = "LABCTL_E2E_DIR"     // holds bin/labctl and bin/front; all else is made below it
 	envImage = "LABCTL_E2E_IMAGE"   // the guests' image; the file SHA256 beside it has its checksum
 	envFront = "LABCTL_FRONT_STATE" // the front's folder, to find a machine's process
+	envFull  = "LABCTL_E2E_FULL"    // not empty: the bad conditions too
+	envK3s   = "LABCTL_E2E_K3S"     // a folder with k3s, its checksums and archives of images; empty: a stand-in is used
 )
 
 // patience is up's limit for a boot. On a busy machine without KVM three machines have taken nine minutes.
 const patience = "--timeout=20m"
+
+// diskGiB is the machines' disks' size; the image's is 4 GiB.
+const diskGiB = 8
 
 // lab is one lab of a user who has XDG folders and a working folder with a labctl.yaml.
 type lab struct {
@@ -34,7 +39,10 @@ type lab struct {
 	dir         string // the working folder
 	data, cache string // XDG_DATA_HOME and XDG_CACHE_HOME
 	bin         string
+	image       string // what the machines boot; the file SHA256 beside it has its checksum
+	vbox        string // what labctl takes for VBoxManage: the front
 	nodes       []node
+	k3s         release
 }
 
 type node struct {
@@ -53,6 +61,7 @@ func newLab(t *testing.T, machines int) *lab {
 	l := &lab{
 		t: t, dir: filepath.Join(dir, "home"), data: filepath.Join(dir, "data"), bin: filepath.Join(root, "bin"),
 		cache: filepath.Join(root, "cache"), // one user's: what the first test left there, the next one uses
+		image: os.Getenv(envImage), vbox: filepath.Join(root, "bin", "front"),
 		nodes: []node{
 			{"cp1", "server", "192.168.56.10", 2, 2048},
 			{"w1", "agent", "192.168.56.11", 1, 800},
@@ -60,6 +69,7 @@ func newLab(t *testing.T, machines int) *lab {
 		},
 	}
 	l.nodes = l.nodes[:machines]
+	l.k3s = l.release(dir)
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +85,13 @@ func newLab(t *testing.T, machines int) *lab {
 // configure writes labctl.yaml.
 func (l *lab) configure() {
 	l.t.Helper()
-	image := os.Getenv(envImage)
-	sum, err := os.ReadFile(filepath.Join(filepath.Dir(image), "SHA256"))
+	sum, err := os.ReadFile(filepath.Join(filepath.Dir(l.image), "SHA256"))
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	var y strings.Builder
-	fmt.Fprintf(&y, "image:\n  url: %s\n  sha256: %s\n  diskGiB: 8\n  user: ubuntu\nnodes:\n", image, bytes.TrimSpace(sum))
+	fmt.Fprintf(&y, "image:\n  url: %s\n  sha256: %s\n  diskGiB: %d\n  user: ubuntu\n", l.image, bytes.TrimSpace(sum), diskGiB)
+	fmt.Fprintf(&y, "k3s:\n  version: %s\n  source: %s\nnodes:\n", l.k3s.version, l.k3s.source)
 	for _, n := range l.nodes {
 		fmt.Fprintf(&y, "  - {name: %s, role: %s, address: %s, cpus: %d, memoryMiB: %d}\n", n.name, n.role, n.address, n.cpus, n.memory)
 	}
@@ -140,7 +150,7 @@ func (l *lab) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(l.t.Context(), program, args...)
 	cmd.Dir = l.dir
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+l.data, "XDG_CACHE_HOME="+l.cache, "HOME="+l.dir,
-		"LABCTL_VBOXMANAGE="+filepath.Join(l.bin, "front"))
+		"LABCTL_VBOXMANAGE="+l.vbox)
 	return cmd
 }
 
@@ -255,6 +265,11 @@ func (l *lab) chapter(title string, tell func()) {
 	})
 	l.t = outer
 	if !ok {
+		outer.Logf("stopped in %s: %s", outer.Name(), title)
+		failed := []byte(outer.Name() + ": " + title + "\n")
+		if err := os.WriteFile(filepath.Join(os.Getenv(envDir), "failed"), failed, 0o600); err != nil {
+			outer.Log(err)
+		}
 		outer.FailNow()
 	}
 }

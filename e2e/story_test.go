@@ -78,7 +78,27 @@ func TestStory(t *testing.T) {
 		l.must("verify", "01")
 	})
 
-	l.chapter("down and start", func() {
+	l.chapter("a node taken out of labctl.yaml: up asks, then deletes its machine", func() {
+		l.nodes = l.nodes[:2]
+		l.configure()
+		if r := l.labctl("up", "--to", "machines", patience); r.exit != 2 || !strings.Contains(r.stderr, "w2") {
+			l.t.Errorf("up without --yes and without a terminal: exit status %d, want 2 and w2 named", r.exit)
+		}
+		if got := l.vboxManage("list", "vms"); !strings.Contains(got, `"lab-w2"`) {
+			l.t.Errorf("it was deleted without asking: %s", got)
+		}
+		got := l.changes(l.must("up", "--to", "machines", patience, "--yes", "-o", "json"))
+		if diff := cmp.Diff([]string{"delete Machine w2"}, got); diff != "" {
+			l.t.Errorf("changes (-want +got):\n%s", diff)
+		}
+		if got := l.vboxManage("list", "vms"); strings.Contains(got, `"lab-w2"`) {
+			l.t.Errorf("it is still there: %s", got)
+		}
+		boots = l.rebooted(boots)
+	})
+
+	l.chapter("down, a snapshot, start", func() {
+		l.on("w1", "echo before | sudo tee /var/tmp/mark >/dev/null")
 		l.must("down")
 		if got := l.vboxManage("list", "runningvms"); got != "" {
 			l.t.Errorf("still running: %s", got)
@@ -88,24 +108,61 @@ func TestStory(t *testing.T) {
 				l.t.Errorf("the machine of %s is %s", n.name, got)
 			}
 		}
-		l.must("start")
-		boots = l.rebooted(boots, "cp1", "w1", "w2")
+		l.must("snapshot", "save", "clean")
+		l.must("start", patience)
+		boots = l.rebooted(boots, "cp1", "w1")
 	})
+
+	l.chapter("a guest is damaged: restore takes it back", func() {
+		l.on("w1", "echo after | sudo tee /var/tmp/mark >/dev/null; sudo rm -f /usr/bin/hostname /etc/hosts; sync")
+		l.must("snapshot", "restore", "clean", "--yes")
+		boots = l.rebooted(boots, "cp1", "w1")
+		if got := l.on("w1", "cat /var/tmp/mark"); got != "before" {
+			l.t.Errorf("after the restore w1 has %q", got)
+		}
+		l.must("verify", "01")
+		for _, n := range l.nodes {
+			l.checkGuest(n)
+		}
+		if r := l.must("snapshot", "list"); !strings.Contains(r.stdout, "clean") {
+			l.t.Errorf("the snapshot is gone")
+		}
+	})
+
+	l.k3sChapters()
 
 	l.chapter("destroy leaves nothing but the cache", func() {
 		l.must("destroy", "--yes")
-		for _, list := range []string{"vms", "runningvms", "hdds", "dvds", "hostonlyifs"} {
-			if got := l.vboxManage("list", list); got != "" {
-				l.t.Errorf("list %s: %s", list, got)
-			}
-		}
-		if left, err := os.ReadDir(filepath.Join(l.data, "labctl")); err == nil && len(left) > 0 {
-			l.t.Errorf("left in the data folder: %v", left)
-		}
+		l.nothingLeft()
 		if again, same := l.baseDisk(); again != base || same != sum {
 			l.t.Errorf("the base disk was %s (%s), and is %s (%s)", base, sum, again, same)
 		}
 	})
+
+	l.chapter("the cached base image still boots", func() {
+		l.nodes = l.nodes[:1]
+		l.configure()
+		l.must("up", "--to", "machines", patience)
+		l.checkGuest(l.nodes[0])
+		if again, same := l.baseDisk(); again != base || same != sum {
+			l.t.Errorf("the base disk was %s (%s), and is %s (%s)", base, sum, again, same)
+		}
+		l.must("destroy", "--yes")
+		l.nothingLeft()
+	})
+}
+
+// nothingLeft checks that VirtualBox and the data folder are empty.
+func (l *lab) nothingLeft() {
+	l.t.Helper()
+	for _, list := range []string{"vms", "runningvms", "hdds", "dvds", "hostonlyifs"} {
+		if got := l.vboxManage("list", list); got != "" {
+			l.t.Errorf("list %s: %s", list, got)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(l.data, "labctl")); err == nil && len(left) > 0 {
+		l.t.Errorf("left in the data folder: %v", left)
+	}
 }
 
 // checkGuest looks at what exercise 01 teaches without labctl's checks: names of NICs, addresses, routes.
@@ -142,6 +199,10 @@ func (l *lab) checkGuest(n node) {
 	}
 	if got := l.on(n.name, "hostname"); got != n.name {
 		l.t.Errorf("%s calls itself %q", n.name, got)
+	}
+	size := l.on(n.name, "cat /sys/class/block/sda/size")
+	if want := strconv.Itoa(diskGiB << 30 / 512); size != want {
+		l.t.Errorf("%s: its disk has %s sectors, want %s", n.name, size, want)
 	}
 	for _, other := range l.nodes {
 		l.on(n.name, "ping -c 1 -W 5 "+other.name)

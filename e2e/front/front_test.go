@@ -111,10 +111,10 @@ func TestQEMUArgs(t *testing.T) {
 	m := &machine{uuid: s.UUID, dir: "/state/vm/u"}
 	drives := []drive{{0, "/state/disks/a,b.qcow2", "qcow2", false}, {1, "/lab/seed.iso", "raw", true}}
 	want := strings.Fields(`-name lab-cp1 -uuid 710e0012-2fc1-402e-a963-0646180b9348 -pidfile /state/vm/u/pid -qmp unix:qmp,server=on,wait=off
-		-nodefaults -display none -M pc -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -rtc base=utc
+		-nodefaults -display none -M pc -accel tcg,thread=multi -cpu max,erms=off,fsrm=off,la57=off,smap=off,smep=off,avx=off,avx2=off -smp 2 -m 2048 -rtc base=utc
 		-global PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off -global PIIX4_PM.acpi-root-pci-hotplug=off
 		-device ich9-ahci,id=sata,addr=0xd
-		-drive if=none,id=d0,format=qcow2,file=/state/disks/a,,b.qcow2 -device ide-hd,drive=d0,bus=sata.0,bootindex=0
+		-drive if=none,id=d0,format=qcow2,file=/state/disks/a,,b.qcow2,cache=unsafe -device ide-hd,drive=d0,bus=sata.0,bootindex=0
 		-drive if=none,id=d1,format=raw,file=/lab/seed.iso,media=cdrom,readonly=on -device ide-cd,drive=d1,bus=sata.1,bootindex=1
 		-netdev user,id=n1,ipv6=off,hostfwd=tcp:127.0.0.1:2210-:22 -device e1000,netdev=n1,mac=08:00:27:4d:69:be,addr=0x3,romfile=
 		-netdev tap,id=n2,fd=3 -device e1000,netdev=n2,mac=08:00:27:ba:a0:fb,addr=0x8,romfile=
