@@ -80,6 +80,9 @@ func MergeKubeconfig(existing, ours []byte) ([]byte, error) {
 	if err := yaml.Unmarshal(existing, &merged); err != nil {
 		return nil, fmt.Errorf("merging kubeconfigs: the existing one is not a kubeconfig")
 	}
+	if err := yaml.OneDocument(existing); err != nil {
+		return nil, errors.New("merging kubeconfigs: the existing one has several documents, and those after the first would be lost: make it one, without a line of three dashes")
+	}
 	if err := errors.Join(yaml.Unmarshal(ours, &add), yaml.Unmarshal(ours, &us)); err != nil || len(us.Clusters) != 1 {
 		return nil, fmt.Errorf("merging kubeconfigs: the lab's is not one of Kubeconfig's")
 	}

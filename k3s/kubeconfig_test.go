@@ -86,6 +86,7 @@ users: [{name: me, user: {exec: {apiVersion: client.authentication.k8s.io/v1, co
 	}{
 		{"nothing", "", ourKubeconfig},
 		{"comments only", "# mine\n", ourKubeconfig},
+		{"one document between dashes", "---\napiVersion: v1\nkind: Config\n---\n", ourKubeconfig},
 		{"an empty one", "apiVersion: v1\nkind: Config\nclusters: null\ncontexts: []\n", ourKubeconfig},
 		{"another cluster, current", other + "current-context: work\n", `apiVersion: v1
 kind: Config
@@ -152,6 +153,8 @@ func TestMergeKubeconfigRefuses(t *testing.T) {
 		{"not a mapping", "[S0VZ]", false},
 		{"not a list", "users: {S0VZ: 1}", false},
 		{"a list of something else", "clusters: [S0VZ]", false},
+		{"two documents", "kind: Config\n---\nusers: [{name: S0VZ}]\n", false},
+		{"not YAML after the first", "kind: Config\n---\na: [S0VZ", false},
 		{"a field twice", "kind: Config\nkind: S0VZ\n", false},
 	} {
 		_, err := MergeKubeconfig([]byte(test.existing), []byte(ourKubeconfig))

@@ -56,6 +56,23 @@ func Unmarshal(data []byte, out any) error {
 	return nil
 }
 
+// OneDocument refuses data that goes on in a second document, which Unmarshal would leave out. An empty one is no loss.
+func OneDocument(data []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for n := 0; ; n++ {
+		var document node
+		switch err := dec.Decode(&document); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			line, message := syntaxProblem(data, err)
+			return fmt.Errorf("reading YAML: line %d: %s", line, message)
+		case n > 0 && len(document.Content) > 0 && !isNull(document.Content[0]):
+			return fmt.Errorf("a second document starts in line %d", document.Content[0].Line)
+		}
+	}
+}
+
 // parse returns the value of data's only document, or nil if there is nothing but comments. Its errors are Problems.
 func parse(file string, data []byte) (*node, error) {
 	fail := func(line int, message string) (*node, error) {
