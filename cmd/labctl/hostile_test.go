@@ -100,3 +100,13 @@ func TestEndlessFile(t *testing.T) {
 		}
 	}
 }
+
+// TestPathOfTwoLines: VBoxManage could not tell such a path, and what is ours would look like somebody else's.
+func TestPathOfTwoLines(t *testing.T) {
+	env := func(string) string { return filepath.Join(t.TempDir(), "a\nb") }
+	var out, errs bytes.Buffer
+	status := newApp(strings.NewReader(""), &out, &errs, env).run(t.Context(), []string{"--simulate", "up"})
+	if status != exitUsage || !strings.Contains(errs.String(), "XDG_DATA_HOME") {
+		t.Errorf("status %d\n%s", status, errs.String())
+	}
+}

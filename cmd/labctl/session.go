@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/fetch"
@@ -170,8 +172,15 @@ func (a *app) roots() (data, cache string, err error) {
 	if data, err = filepath.Abs(data); err != nil {
 		return "", "", err
 	}
-	cache, err = filepath.Abs(cache)
-	return data, cache, err
+	if cache, err = filepath.Abs(cache); err != nil {
+		return "", "", err
+	}
+	for _, dir := range []string{data, cache} {
+		if strings.ContainsFunc(dir, unicode.IsControl) { // VBoxManage's answers have one line for a path
+			return "", "", usage(fmt.Errorf("labs cannot be kept below %q: the path holds a line's end or another control character; set XDG_DATA_HOME and XDG_CACHE_HOME", dir))
+		}
+	}
+	return data, cache, nil
 }
 
 // mode says SIMULATED wherever labctl speaks of a lab that is.

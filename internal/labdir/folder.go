@@ -64,15 +64,11 @@ func (f *Folder) Make(l *config.Lab) error {
 // makeFolder makes the folder itself, its owner's alone. A link to one is refused: what is written through it and what is removed
 // with it would be two different things.
 func (f *Folder) makeFolder() error {
+	if info, err := os.Lstat(f.Path); err == nil && !info.IsDir() {
+		return fmt.Errorf("lab %q: %q is a link or a file, and labs live in folders of their own: move it away; to keep labs elsewhere, set XDG_DATA_HOME", f.Name, f.Path)
+	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
 		return err
-	}
-	info, err := os.Lstat(f.Path)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("lab %q: %q is a link, and labs live in folders of their own: remove the link; to keep labs elsewhere, set XDG_DATA_HOME", f.Name, f.Path)
 	}
 	return os.Chmod(f.Path, 0o700)
 }
