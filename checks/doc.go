@@ -30,6 +30,6 @@
 //		return err
 //	}
 //	r := checks.Evaluate(facts, selected)
-//	text, err := report.Text(r) // package checks/report
+//	text, err := report.Text(r, false) // package checks/report
 //	return print(text, r.ExitCode())
 package checks

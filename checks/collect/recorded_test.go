@@ -78,7 +78,7 @@ func TestVerdictsOnRecordings(t *testing.T) {
 			if s := r.Summary(); s.Passed < want.passes {
 				t.Errorf("%d checks pass, want at least %d", s.Passed, want.passes)
 			}
-			text, err := report.Text(r)
+			text, err := report.Text(r, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestVerdictsOnRecordings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fromBundle, err := report.Text(checks.Evaluate(Parse(read), checks.Catalogue()))
+			fromBundle, err := report.Text(checks.Evaluate(Parse(read), checks.Catalogue()), false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,5 @@
 // It is pure: it returns bytes and imports nothing of labctl but checks. What nodes answered stands in a report, so every renderer
 // escapes what could command a terminal or break the format.
 //
-//	text, err := report.Text(r)            // words beside glyphs, for a file or a pipe
-//	text, err := report.Terminal(r, true)  // glyphs, coloured
+//	text, err := report.Text(r, true)  // for people, coloured
 package report

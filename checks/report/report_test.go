@@ -52,9 +52,8 @@ func TestGolden(t *testing.T) {
 	big := passing()
 	big.Nodes = strings.Fields(strings.Repeat("w ", 50))
 	formats := map[string]func(checks.Report) ([]byte, error){
-		"txt":       Text,
-		"term":      func(r checks.Report) ([]byte, error) { return Terminal(r, false) },
-		"colour":    func(r checks.Report) ([]byte, error) { return Terminal(r, true) },
+		"txt":       func(r checks.Report) ([]byte, error) { return Text(r, false) },
+		"colour":    func(r checks.Report) ([]byte, error) { return Text(r, true) },
 		"json":      JSON,
 		"junit.xml": JUnit,
 		"tap":       TAP,

@@ -28,13 +28,8 @@ func styleOf(s checks.Status) style {
 
 const colourOff = "\x1b[0m"
 
-// Text renders the report for people where there is no terminal: a word stands beside each glyph.
-func Text(r checks.Report) ([]byte, error) { return text(r, true, false), nil }
-
-// Terminal renders the report for a terminal, in colour or not.
-func Terminal(r checks.Report, colour bool) ([]byte, error) { return text(r, false, colour), nil }
-
-func text(r checks.Report, words, colour bool) []byte {
+// Text renders the report for people, in colour or not. A word stands beside each glyph, so that nothing hangs on the colour.
+func Text(r checks.Report, colour bool) ([]byte, error) {
 	var b bytes.Buffer
 	width := 0
 	for _, v := range r.Verdicts {
@@ -48,10 +43,7 @@ func text(r checks.Report, words, colour bool) []byte {
 			fmt.Fprintf(&b, "\n%s\n", Printable(area))
 		}
 		s := styleOf(v.Status)
-		mark := s.glyph
-		if words {
-			mark = fmt.Sprintf("%s %-7s", s.glyph, s.word)
-		}
+		mark := fmt.Sprintf("%s %-7s", s.glyph, s.word)
 		if colour {
 			mark = s.colour + mark + colourOff
 		}
@@ -61,7 +53,7 @@ func text(r checks.Report, words, colour bool) []byte {
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", SummaryLine(r))
-	return b.Bytes()
+	return b.Bytes(), nil
 }
 
 // maxNamed is how many nodes are named in the heading; beyond that they are counted.
@@ -97,6 +89,9 @@ func detail(b *bytes.Buffer, v checks.Verdict) {
 		}
 	}
 	field(b, "hint", v.Hint)
+	if len(v.Exercises) > 0 {
+		field(b, "exercise", "labctl labs "+v.Exercises[0])
+	}
 }
 
 // field writes a labelled value; its further lines stand below the first.

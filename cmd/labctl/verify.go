@@ -251,7 +251,7 @@ func (a *app) printReport(rep checks.Report) error {
 	case "tap":
 		out, err = report.TAP(rep)
 	default:
-		out, err = report.Text(rep)
+		out, err = report.Text(rep, a.ui.Color())
 	}
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
