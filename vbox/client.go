@@ -15,7 +15,8 @@ type Options struct {
 	// Command is the program and its leading arguments; by default VBoxManage from PATH.
 	Command []string
 	// InProcess, if not nil, answers each call in place of a program: a simulation that need not be started anew every time.
-	InProcess func(args []string, stdout, stderr io.Writer) (exit int)
+	// It ends with ctx.
+	InProcess func(ctx context.Context, args []string, stdout, stderr io.Writer) (exit int)
 	// Env is added to the environment of this process.
 	Env []string
 	// GOOS is the operating system VirtualBox runs on; by default this one's. It decides which kind of host-only network is used.

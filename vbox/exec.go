@@ -22,13 +22,13 @@ func execute(ctx context.Context, command, env []string) (output, error) {
 }
 
 // inProcess makes a seam of a function that answers in this process.
-func inProcess(answer func(args []string, stdout, stderr io.Writer) int) func(context.Context, []string, []string) (output, error) {
+func inProcess(answer func(ctx context.Context, args []string, stdout, stderr io.Writer) int) func(context.Context, []string, []string) (output, error) {
 	return func(ctx context.Context, command, _ []string) (output, error) {
 		if err := ctx.Err(); err != nil {
 			return output{}, err
 		}
 		var stdout, stderr bytes.Buffer
-		exit := answer(command[1:], &stdout, &stderr)
+		exit := answer(ctx, command[1:], &stdout, &stderr)
 		return output{stdout: stdout.String(), stderr: stderr.String(), exit: exit}, nil
 	}
 }

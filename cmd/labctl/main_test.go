@@ -14,7 +14,7 @@ import (
 // TestMain makes the test binary be labctl, too: testscript runs it under that name, and labctl runs itself as its own
 // simulated VBoxManage.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage {
+	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage || os.Getenv(actAsLabctl) != "" {
 		os.Exit(mainExit())
 	}
 	testscript.Main(m, map[string]func(){
@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 		"vboxmanage": func() { os.Exit(runSimulatedVBoxManage(append([]string{worldOfTest()}, os.Args[1:]...))) },
 	})
 }
+
+// actAsLabctl is the variable that makes the test binary be labctl and nothing else.
+const actAsLabctl = "LABCTL_TEST_ACT_AS_LABCTL"
 
 // worldOfTest is where a script's simulated VirtualBox keeps its state: the command vboxmanage goes behind labctl's back.
 func worldOfTest() string {

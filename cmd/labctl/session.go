@@ -90,11 +90,11 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 			return nil, fmt.Errorf("opening the simulation %q: %w", dir, err)
 		}
 		s.dial = s.world.DialContext
-		s.vbox.InProcess = func(args []string, stdout, stderr io.Writer) int {
+		s.vbox.InProcess = func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			if a.called != nil {
 				a.called(args)
 			}
-			return s.world.VBoxManage(args, stdout, stderr)
+			return s.world.VBoxManage(ctx, args, stdout, stderr)
 		}
 		s.vbox.GOOS = "linux" // it looks like Linux's on every system
 	}

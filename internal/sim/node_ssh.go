@@ -55,7 +55,7 @@ func (w *World) serveSSH(ctx context.Context, disk string, c net.Conn) {
 		if err != nil {
 			break
 		}
-		sessions.Go(func() { w.serveSession(ctx, disk, sc.User(), channel, reqs) })
+		sessions.Go(func() { w.serveSession(ctx, disk, sc.User(), channel, reqs, func() { reset(c) }) })
 	}
 	sessions.Wait()
 }
@@ -104,8 +104,11 @@ func (g *guest) hostKeys() []ssh.Signer {
 	return keys
 }
 
-// serveSession answers the requests of one session: its environment, a terminal, and one command or a shell.
-func (w *World) serveSession(ctx context.Context, disk, user string, ch ssh.Channel, reqs <-chan *ssh.Request) {
+// channel is ssh.Channel, under a name that can be embedded.
+type channel = ssh.Channel
+
+// serveSession answers the requests of one session: its environment, a terminal, and one command or a shell. cut resets the connection.
+func (w *World) serveSession(ctx context.Context, disk, user string, ch ssh.Channel, reqs <-chan *ssh.Request, cut func()) {
 	defer ch.Close() // the client may have closed it first
 	s := &session{world: w, disk: disk, user: user}
 	tty, started := false, false
@@ -139,7 +142,9 @@ func (w *World) serveSession(ctx context.Context, disk, user string, ch ssh.Chan
 				started = true
 				command = func() {
 					defer close(done)
-					finish(ch, s.login(ctx, ch, req.Type == "exec", text, tty))
+					if exit, ended := s.directed(ctx, ch, req.Type == "exec", text, tty, cut); ended {
+						finish(ch, exit)
+					}
 				}
 			case "signal":
 				cancel()
@@ -154,6 +159,39 @@ func (w *World) serveSession(ctx context.Context, disk, user string, ch ssh.Chan
 			}
 		}
 	}
+}
+
+// directed is login, unless the director rules otherwise; ended is false where nothing is left to tell the client.
+func (s *session) directed(ctx context.Context, ch ssh.Channel, isCommand bool, command string, tty bool, cut func()) (exit int, ended bool) {
+	e := Event{Kind: SSHEvent, Words: []string{command}}
+	if s.world.director != "" {
+		if g, err := s.guest(); err == nil {
+			e.Where = g.hostname()
+		}
+	}
+	input := ch
+	before := s.world.ask(e)
+	if before.Do == Cut {
+		if before.Bytes == 0 {
+			cut()
+			return 0, false
+		}
+		input = &tearing{ch, before.Bytes, cut}
+	}
+	if exit, ruled := fate(ctx, before, ch.Stderr()); ruled {
+		return exit, true
+	}
+	exit = s.login(ctx, input, isCommand, command, tty)
+	e.After = true
+	after := s.world.ask(e)
+	if after.Do == Cut {
+		cut()
+		return 0, false
+	}
+	if exit, ruled := fate(ctx, after, ch.Stderr()); ruled {
+		return exit, true
+	}
+	return exit, true
 }
 
 // login runs a command, or a shell on the channel.

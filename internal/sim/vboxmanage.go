@@ -21,9 +21,9 @@ func VBoxManage(dir string, args []string, stdout, stderr io.Writer) (exit int) 
 	return c.change(args, stdout, stderr)
 }
 
-// VBoxManage is the program VBoxManage of this world. A call that only reads is answered from the state as it was parsed last, if nobody
+// vboxManage is the program VBoxManage of this world. A call that only reads is answered from the state as it was parsed last, if nobody
 // has changed it since.
-func (w *World) VBoxManage(args []string, stdout, stderr io.Writer) (exit int) {
+func (w *World) vboxManage(args []string, stdout, stderr io.Writer) (exit int) {
 	c := &call{dir: w.dir, now: time.Now().UTC()}
 	if len(args) > 0 && readsOnly(args[0]) {
 		if s, err := w.virtualBox(); err == nil && s.settled(c.now) {

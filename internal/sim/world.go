@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,14 +14,15 @@ import (
 	"time"
 )
 
-// Options are how long the simulated machines take. A zero field stands for its default.
+// Options are how long the simulated machines take. A zero field stands for what a Director of the same folder said, or
+// for its default.
 type Options struct {
-	Boot     time.Duration // from VBoxManage startvm until sshd answers; default 800 ms
-	K3sStart time.Duration // from the start of the k3s service until the node is Ready; default 400 ms
-	PodStart time.Duration // from scheduling until a pod is Ready; default 300 ms
+	Boot     time.Duration `json:"boot"`     // from VBoxManage startvm until sshd answers; default 800 ms
+	K3sStart time.Duration `json:"k3sStart"` // from the start of the k3s service until the node is Ready; default 400 ms
+	PodStart time.Duration `json:"podStart"` // from scheduling until a pod is Ready; default 300 ms
 	// Process, if not nil, is told of every program that is started on a guest, as the guest's process list shows it. It may be
 	// called from any goroutine.
-	Process func(argv []string)
+	Process func(argv []string) `json:"-"`
 }
 
 // World is everything that answers on the simulated network: the guests of the machines that VBoxManage made in the
@@ -29,8 +31,9 @@ type Options struct {
 // Nothing runs in the background. What a guest looks like follows from files in the folder and from the time, so any
 // number of processes may have a World of one folder and see the same. Mutations are guarded by a file lock per guest.
 type World struct {
-	dir     string
-	options Options
+	dir      string
+	options  Options
+	director string // where to ask what goes wrong; empty: nothing
 
 	pairs    pairs
 	programs map[string]program
@@ -61,15 +64,6 @@ type cached[T any] struct {
 
 // Open makes the world of a folder. Nothing listens until somebody dials.
 func Open(dir string, o Options) (*World, error) {
-	if o.Boot == 0 {
-		o.Boot = 800 * time.Millisecond
-	}
-	if o.K3sStart == 0 {
-		o.K3sStart = 400 * time.Millisecond
-	}
-	if o.PodStart == 0 {
-		o.PodStart = 300 * time.Millisecond
-	}
 	if o.Process == nil {
 		o.Process = func([]string) {}
 	}
@@ -77,11 +71,18 @@ func Open(dir string, o Options) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the SIMULATED world: %w", err)
 	}
+	c, err := readCircumstances(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the SIMULATED world: %w", err)
+	}
+	o.Boot = cmp.Or(o.Boot, c.Waits.Boot, 800*time.Millisecond)
+	o.K3sStart = cmp.Or(o.K3sStart, c.Waits.K3sStart, 400*time.Millisecond)
+	o.PodStart = cmp.Or(o.PodStart, c.Waits.PodStart, 300*time.Millisecond)
 	if err := os.MkdirAll(filepath.Join(dir, "guests"), 0o700); err != nil {
 		return nil, fmt.Errorf("opening the SIMULATED world: %w", err)
 	}
 	w := &World{
-		dir: dir, options: o,
+		dir: dir, options: o, director: c.Director,
 		guests:  map[string]*cached[guestState]{},
 		states:  map[string]*cached[clusterState]{},
 		turns:   map[string]int{},

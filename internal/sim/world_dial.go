@@ -35,6 +35,12 @@ func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn
 	if err := ctx.Err(); err != nil {
 		return fail(dialTimeout(err))
 	}
+	switch w.ask(Event{Kind: DialEvent, Where: addr}).Do {
+	case Refuse:
+		return fail(refused())
+	case Hang:
+		return w.connect(ctx, netip.AddrPort{}, mute)
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fail(err)
