@@ -78,7 +78,8 @@ type output struct {
 }
 
 const (
-	attempts     = 7
+	attempts     = 7 // of a call
+	operations   = 3 // attempts of what whole repeats
 	diskTimeout  = 30 * time.Minute
 	netctlFailed = "failed to open /dev/vboxnetctl"
 )
@@ -94,6 +95,19 @@ func (c *Client) run(ctx context.Context, a args) (string, error) {
 		}
 		if wait(ctx, pause) != nil {
 			return stdout, err
+		}
+		pause *= 2
+	}
+}
+
+// whole repeats an operation of several calls, while one that may not be repeated by itself meets ErrTransient. The operation looks at
+// what is there before it changes anything, and so finds out what the failed call has done.
+func (c *Client) whole(ctx context.Context, operation func() error) error {
+	pause := c.retry
+	for attempt := 1; ; attempt++ {
+		err := operation()
+		if err == nil || attempt == operations || !errors.Is(err, ErrTransient) || wait(ctx, pause) != nil {
+			return err
 		}
 		pause *= 2
 	}
@@ -164,6 +178,8 @@ func repeatable(a args) bool {
 		return len(a) > 2 && strings.HasPrefix(a[2], "setlinkstate")
 	case "snapshot":
 		return len(a) > 2 && a[2] == "list"
+	case "hostonlyif": // not create, and not remove: somebody may have made another one of that name meanwhile
+		return a[1] == "ipconfig"
 	}
 	return false
 }

@@ -8,12 +8,16 @@ import (
 	"time"
 )
 
+// cleanLimit bounds each call that cleans up when the context is over: somebody waits for the end.
+const cleanLimit = 15 * time.Second
+
 // ConvertDisk copies a disk image into a VDI of the given size, in MiB, at target: raw images, qcow2 (also the .img files
 // that clouds publish), VMDK, VDI, OVA and whatever else VirtualBox reads. What is at source counts, not its name; it is only
 // read. An image that needs other files is refused, and so are compressed files and installation discs. The copy is made beside target and renamed when it is complete, so a target that exists is complete: it is left
 // as it is. An image that is larger than sizeMiB is refused. Interrupted, it leaves nothing.
 func (c *Client) ConvertDisk(ctx context.Context, source, target string, sizeMiB int, step func(string)) error {
-	if err := c.convertDisk(ctx, source, target, sizeMiB, step); err != nil {
+	err := c.whole(ctx, func() error { return c.convertDisk(ctx, source, target, sizeMiB, step) })
+	if err != nil {
 		return fmt.Errorf("converting %q to %q: %w", source, target, err)
 	}
 	return nil
@@ -40,7 +44,7 @@ func (c *Client) convertDisk(ctx context.Context, source, target string, sizeMiB
 	err = c.writePart(ctx, source, part, scratch, sizeMiB, step)
 	// Also when ctx is over: a half-written image would be in the way. A finished target is not looked at again: nothing may
 	// be left to do once it is there.
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()
 	err = errors.Join(err, c.discardScratch(clean, scratch))
 	if err == nil {
@@ -147,7 +151,7 @@ func (c *Client) copyDisk(ctx context.Context, source string, format diskFormat,
 	}
 	_, err := c.run(ctx, cloneDiskArgs(source, part))
 	// Cloning registers the source too.
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()
 	closed := c.CloseMedium(clean, source, false)
 	if errors.Is(closed, ErrBadMedium) {

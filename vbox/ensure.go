@@ -16,7 +16,11 @@ import (
 // whose settings file is below BaseFolder is ours: the mark is the first thing that a new machine gets.
 // step is told what is being done.
 func (c *Client) EnsureMachine(ctx context.Context, s MachineSpec, step func(string)) (Machine, error) {
-	m, err := c.ensureMachine(ctx, s, step)
+	var m Machine
+	err := c.whole(ctx, func() (err error) {
+		m, err = c.ensureMachine(ctx, s, step)
+		return err
+	})
 	if err != nil {
 		return Machine{}, fmt.Errorf("creating machine %q: %w", s.Name, err)
 	}
@@ -226,10 +230,7 @@ func (c *Client) below(file, folder string) bool {
 // ConfigureMachine gives a stopped machine the memory, CPUs and NAT rule of s; the rest of s is not looked at.
 // ErrInvalidState if it runs.
 func (c *Client) ConfigureMachine(ctx context.Context, id string, s MachineSpec) error {
-	m, err := c.Machine(ctx, id)
-	if err == nil {
-		err = c.configure(ctx, m, s)
-	}
+	err := c.onMachine(ctx, id, func(m Machine) error { return c.configure(ctx, m, s) })
 	if err != nil {
 		return fmt.Errorf("configuring machine %q: %w", id, err)
 	}

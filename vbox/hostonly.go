@@ -68,7 +68,9 @@ func (c *Client) createHostOnly(ctx context.Context, want netip.Prefix) (HostOnl
 	}
 	if c.goos != "darwin" {
 		if _, err := c.run(ctx, addressHostOnlyIfArgs(name, want)); err != nil {
-			_, undo := c.run(context.WithoutCancel(ctx), removeHostOnlyIfArgs(name))
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+			defer cancel()
+			_, undo := c.run(clean, removeHostOnlyIfArgs(name))
 			return HostOnly{}, errors.Join(err, undo)
 		}
 	}

@@ -15,14 +15,22 @@ import (
 // StartMachine starts a machine without a window, or goes on with one that was paused or saved. One that runs is no error.
 // If VirtualBox cannot start it, the error carries the end of the machine's log.
 func (c *Client) StartMachine(ctx context.Context, id string) error {
-	m, err := c.Machine(ctx, id)
-	if err == nil {
-		err = c.start(ctx, m)
-	}
+	err := c.onMachine(ctx, id, func(m Machine) error { return c.start(ctx, m) })
 	if err != nil {
 		return fmt.Errorf("starting machine %q: %w", id, err)
 	}
 	return nil
+}
+
+// onMachine looks at a machine and calls do; again, as long as that meets ErrTransient.
+func (c *Client) onMachine(ctx context.Context, id string, do func(Machine) error) error {
+	return c.whole(ctx, func() error {
+		m, err := c.Machine(ctx, id)
+		if err != nil {
+			return err
+		}
+		return do(m)
+	})
 }
 
 func (c *Client) start(ctx context.Context, m Machine) error {
@@ -70,10 +78,7 @@ func logTail(path string, begun time.Time) string {
 // StopMachine asks the guest to shut down and, when it has not within the grace, switches it off; a grace of 0 or a paused
 // machine is switched off at once. A saved state is discarded. One that is off is no error; ErrNotFound if it is gone.
 func (c *Client) StopMachine(ctx context.Context, id string, grace time.Duration, step func(string)) error {
-	m, err := c.Machine(ctx, id)
-	if err == nil {
-		err = c.stop(ctx, m, grace, step)
-	}
+	err := c.onMachine(ctx, id, func(m Machine) error { return c.stop(ctx, m, grace, step) })
 	if err != nil {
 		return fmt.Errorf("stopping machine %q: %w", id, err)
 	}
@@ -115,10 +120,7 @@ func (c *Client) stop(ctx context.Context, m Machine, grace time.Duration, step 
 // SetLink plugs the cable of a NIC (slots count from 1) in or out, whether the machine runs or is off. A cable that is as
 // wanted is no error; ErrNotFound if the machine is gone.
 func (c *Client) SetLink(ctx context.Context, id string, slot int, on bool) error {
-	m, err := c.Machine(ctx, id)
-	if err == nil {
-		err = c.setLink(ctx, m, slot, on)
-	}
+	err := c.onMachine(ctx, id, func(m Machine) error { return c.setLink(ctx, m, slot, on) })
 	if err != nil {
 		return fmt.Errorf("machine %q: cable of NIC %d: %w", id, slot, err)
 	}

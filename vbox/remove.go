@@ -15,7 +15,8 @@ import (
 // A removal that was killed is finished by the next one: the machine itself goes last. A machine whose settings file is
 // gone has lost its mark; where id is its UUID, which nobody else can have guessed, it is taken off VirtualBox's list.
 func (c *Client) RemoveMachine(ctx context.Context, id, ownerKey, owner string, step func(string)) error {
-	if err := c.removeMachine(ctx, id, ownerKey, owner, step); err != nil {
+	err := c.whole(ctx, func() error { return c.removeMachine(ctx, id, ownerKey, owner, step) })
+	if err != nil {
 		return fmt.Errorf("removing machine %q: %w", id, err)
 	}
 	return nil
@@ -94,7 +95,8 @@ func (c *Client) removeMedia(ctx context.Context, id, ownerKey string, step func
 	for _, place := range slices.Sorted(maps.Keys(m.Media)) {
 		step("detaching " + place)
 		name, port, device := splitPlace(place)
-		if _, err := c.run(ctx, detachArgs(id, name, port, device)); err != nil {
+		_, err := c.run(ctx, detachArgs(id, name, port, device))
+		if err != nil && !errors.Is(err, ErrNotFound) { // an earlier try did it, but failed afterwards
 			return err
 		}
 	}

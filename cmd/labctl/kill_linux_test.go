@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -488,14 +487,4 @@ func allDeaths(a *actor) []death {
 		}
 	}
 	return rows
-}
-
-// writeTable puts a table where LABCTL_TABLES says.
-func writeTable(t *testing.T, name, text string) {
-	t.Helper()
-	if dir := os.Getenv("LABCTL_TABLES"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, name+".txt"), []byte(text), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
 }

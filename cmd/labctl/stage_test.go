@@ -326,3 +326,13 @@ func callStep(words []string) string {
 	}
 	return strings.Join(plain[:min(most, len(plain))], " ")
 }
+
+// writeTable puts a table where LABCTL_TABLES says.
+func writeTable(t *testing.T, name, text string) {
+	t.Helper()
+	if dir := os.Getenv("LABCTL_TABLES"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".txt"), []byte(text), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
