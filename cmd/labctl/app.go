@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ type app struct {
 	simulation     sim.Options         // of --simulate
 	called         func(args []string) // told of each call of the simulated VBoxManage; may be nil
 	ui             *ui.Printer
-	uiLock         sync.Mutex // a signal may come while the flags are read
+	uiLock         sync.Mutex    // a signal may come while the flags are read
+	callLimit      time.Duration // of a call of VBoxManage; 0 is package vbox's own
 
 	labFile    string // --lab
 	simulate   bool   // --simulate
@@ -37,7 +39,8 @@ type app struct {
 	vboxmanage string // --vboxmanage
 	verbose    bool   // -v
 
-	begun bool // the command line was in order
+	begun bool   // the command line was in order
+	safe  string // what it is safe to do after an interruption
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env func(string) string) *app {
@@ -78,7 +81,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	if status == exitInterrupted {
 		a.ui.Error(fmt.Errorf("interrupted: %w", err))
-		a.ui.Hint("what was made so far is kept; run the same command again to go on")
+		a.ui.Hint(cmp.Or(a.safe, "run the same command again"))
 		return status
 	}
 	a.ui.Error(err)

@@ -63,6 +63,7 @@ func (a *app) runBreak(ctx context.Context, named []string) (err error) {
 			return usage(err)
 		}
 	}
+	a.safe = "the fault may be in the lab in part; labctl fix undoes it, however far it got"
 	s, err := a.openStored()
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -176,5 +177,76 @@ func (s *stage) failOnce(step string, after bool, stderr string) (seen func() in
 		mu.Lock()
 		defer mu.Unlock()
 		return n
+	}
+}
+
+// TestCallRefused: an error that does not pass ends the command with what VirtualBox said, and with the end of the machine's log where
+// it could not be started; a call that never ends, at its limit. The next up works.
+func TestCallRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	t.Parallel()
+	s := newStage(t)
+	file := filepath.Join(s.dir, "one.yaml")
+	if err := os.WriteFile(file, []byte(oneNode), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.save("empty")
+	const log = "00:00:01.5 VMSetError: VT-x is not available (VERR_VMX_NO_VMX)"
+	for _, row := range []struct {
+		step   string
+		stderr string // empty: the call hangs
+		exit   int
+		says   []string
+	}{
+		{"VBoxManage createmedium", "VBoxManage: error: Failed to create medium\nVBoxManage: error: Could not create the medium storage unit: VERR_DISK_FULL\n" +
+			"VBoxManage: error: Details: code VBOX_E_FILE_ERROR (0x80bb0004), component MediumWrap, interface IMedium\n",
+			exitUnable, []string{`machine "cp1"`, "VBoxManage createmedium: exit status 1: Could not create the medium storage unit: VERR_DISK_FULL"}},
+		{"VBoxManage startvm VM --type", "VBoxManage: error: VT-x is not available (VERR_VMX_NO_VMX)\n" +
+			"VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component ConsoleWrap, interface IConsole\n",
+			exitUnable, []string{"VBoxManage startvm: exit status 1: VT-x is not available (VERR_VMX_NO_VMX)", log}},
+		{"VBoxManage hostonlyif create", "VBoxManage: error: Failed to create the host-only adapter\n" +
+			"VBoxManage: error: VBoxNetAdpCtl: Error while adding new interface: failed to open /dev/vboxnetctl: No such file or directory\n",
+			exitUnable, []string{"failed to open /dev/vboxnetctl"}},
+		{"VBoxManage list hostonlyifs", "", exitTimeout, []string{"VBoxManage list: no answer within 1s"}},
+		{"VBoxManage createvm", "", exitTimeout, []string{"VBoxManage createvm: no answer within 1s"}},
+		{"VBoxManage startvm VM --type", "", exitTimeout, []string{"VBoxManage startvm: no answer within 1s"}},
+	} {
+		what := fmt.Sprintf("%s, %q", row.step, row.stderr)
+		s.restore("empty")
+		s.direct(func(e sim.Event) sim.Ruling {
+			if stepOf(e) != row.step || e.After {
+				return sim.Ruling{}
+			}
+			if row.stderr == "" {
+				return sim.Ruling{Do: sim.Hang}
+			}
+			folder := filepath.Join(s.folder(), "machines", "cp1", "labctl", "lab", "lab-cp1", "Logs")
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(filepath.Join(folder, "VBox.log"), []byte(log+"\n"), 0o600); err != nil {
+				t.Error(err)
+			}
+			return sim.Ruling{Do: sim.Fail, Exit: 1, Stderr: row.stderr}
+		})
+		limit := time.Duration(0)
+		if row.stderr == "" {
+			limit = time.Second
+		}
+		status, _, errs := s.runLimited(limit, "--lab", file, "up", "--to", "machines")
+		s.direct(nil)
+		if status != row.exit {
+			t.Errorf("%s: status %d\n%s", what, status, errs)
+		}
+		for _, want := range row.says {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%s: it does not say %q:\n%s", what, want, errs)
+			}
+		}
+		if status, _, errs := s.run("--lab", file, "up", "--to", "machines"); status != exitOK {
+			t.Errorf("%s: the next up: status %d\n%s", what, status, errs)
+		}
 	}
 }

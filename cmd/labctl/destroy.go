@@ -32,6 +32,7 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
+	a.safe = "what is left still bears this lab's mark; run labctl destroy again to remove it"
 	s, err := a.open()
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ func (a *app) runDown(ctx context.Context) (err error) {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
+	a.safe = "machines may still run; run labctl down again, or labctl start to have them all"
 	s, err := a.openStored()
 	if err != nil {
 		return err
@@ -74,6 +75,7 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
+	a.safe = "machines that were started stay up; run labctl start again to go on"
 	s, err := a.openStored()
 	if err != nil {
 		return err

@@ -83,6 +83,7 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 		return nil, err
 	}
 	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name)}
+	s.vbox.Timeout = a.callLimit
 	s.dial = new(net.Dialer).DialContext
 	if a.simulate {
 		dir := filepath.Join(data, ".world") // no lab can be called so

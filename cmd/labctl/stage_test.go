@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -237,12 +236,15 @@ func (s *stage) copy(from, to string) {
 
 // run runs labctl in this process and returns its exit status and what it printed.
 func (s *stage) run(args ...string) (status int, stdout, stderr string) {
-	return s.runFor(s.t.Context(), args...)
+	return s.runLimited(0, args...)
 }
 
-func (s *stage) runFor(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+// runLimited is run with another limit of each call of VBoxManage.
+func (s *stage) runLimited(limit time.Duration, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = newApp(strings.NewReader(""), &out, &errs, s.env).run(ctx, append([]string{"--simulate"}, args...))
+	a := newApp(strings.NewReader(""), &out, &errs, s.env)
+	a.callLimit = limit
+	status = a.run(s.t.Context(), append([]string{"--simulate"}, args...))
 	return status, out.String(), errs.String()
 }
 

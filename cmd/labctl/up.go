@@ -50,6 +50,7 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	if err := a.runnable(); err != nil {
 		return err
 	}
+	a.safe = "what was made so far is kept; run the same command again to go on"
 	s, err := a.open()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
@@ -62,7 +63,7 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 	if err != nil {
 		return "", "", err
 	}
-	err = wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s server on %q", n.Name), func(ctx context.Context) error {
+	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s server on %q", n.Name), step, func(ctx context.Context) error {
 		r, err := p.conns.get(ctx, n)
 		if err != nil {
 			return err
@@ -99,7 +100,7 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 		value = hex.EncodeToString(sum[:8])
 		p.join.set(join)
 		return k3s.WaitReady(ctx, r, n.Name, s.Version, step)
-	})
+	}, n)
 	return n.Name, value, err
 }
 
@@ -117,7 +118,7 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 		return n.Name, "", err
 	}
 	defer func() { done(err) }()
-	err = wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), func(ctx context.Context) error {
+	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), step, func(ctx context.Context) error {
 		server, err := p.conns.get(ctx, p.o.Lab.Server())
 		if err != nil {
 			return err
@@ -154,8 +155,15 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 			return err
 		}
 		return k3s.WaitReady(ctx, server, n.Name, s.Version, step)
-	})
+	}, p.o.Lab.Server(), n)
 	return n.Name, in.text("machine"), err
+}
+
+// working bounds work on nodes, which goes on over lost connections.
+func (p *Provider) working(ctx context.Context, limit time.Duration, what string, step func(string), work func(context.Context) error, nodes ...config.Node) error {
+	return wait(ctx, limit, what, func(ctx context.Context) error {
+		return p.conns.steady(ctx, step, func() error { return work(ctx) }, nodes...)
+	})
 }
 
 // removeAgent takes a node out of the cluster. Where its machine stays, it is wiped and rebooted: containers, network

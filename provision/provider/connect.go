@@ -67,6 +67,55 @@ func (c *connections) get(ctx context.Context, n config.Node) (*ssh.Client, erro
 	return l.client, err
 }
 
+// steady calls use until it ends otherwise than by a lost connection: a node may reboot, and a network drop what it carries, while
+// something is installed, and whatever is done on a node can be done again. Before each try the nodes are waited for. The error of the
+// wait that fails is joined with that of the connection.
+func (c *connections) steady(ctx context.Context, step func(string), use func() error, nodes ...config.Node) error {
+	var lost error
+	for {
+		for _, n := range nodes {
+			if err := c.await(ctx, n, step); err != nil {
+				return errors.Join(err, lost)
+			}
+		}
+		err := use()
+		if !errors.Is(err, ssh.ErrLost) || ctx.Err() != nil {
+			return err
+		}
+		lost = err
+		step("connecting again: " + err.Error())
+		if err := pause(ctx); err != nil {
+			return errors.Join(err, lost)
+		}
+	}
+}
+
+// await is wait where there is no connection that lives.
+func (c *connections) await(ctx context.Context, n config.Node, step func(string)) error {
+	l, release, err := c.take(ctx, n.Name)
+	if err != nil {
+		return err
+	}
+	alive := l.client != nil && l.client.Alive()
+	release()
+	if alive {
+		return nil
+	}
+	return c.wait(ctx, n, step)
+}
+
+// pause keeps a node that takes connections and drops them from being asked all the time.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(500 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // reach is get within the time that a running machine takes to answer.
 func (c *connections) reach(ctx context.Context, n config.Node) (*ssh.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeouts.Reach)

@@ -16,11 +16,7 @@ func (p *Provider) manifest() kind {
 		replace:  []string{"name"},
 		ensure: func(ctx context.Context, in props, step func(string)) (id, value string, err error) {
 			m := k3s.Manifest{Name: in.text("name"), YAML: []byte(in.text("yaml"))}
-			err = wait(ctx, p.o.Timeouts.Demo, fmt.Sprintf("applying %q", m.Name), func(ctx context.Context) error {
-				server, err := p.conns.get(ctx, p.o.Lab.Server())
-				if err != nil {
-					return err
-				}
+			err = p.onServer(ctx, p.o.Timeouts.Demo, fmt.Sprintf("applying %q", m.Name), step, func(ctx context.Context, server k3s.Runner) error {
 				if err := k3s.Apply(ctx, server, m, step); err != nil {
 					return err
 				}

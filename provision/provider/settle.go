@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/labctl/labctl/k3s"
 )
@@ -22,11 +23,7 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 	if !nodes && !demo {
 		return nil
 	}
-	server, err := p.conns.get(ctx, p.o.Lab.Server())
-	if err != nil {
-		return err
-	}
-	err = wait(ctx, p.o.Timeouts.K3s, "waiting for the nodes", func(ctx context.Context) error {
+	err := p.onServer(ctx, p.o.Timeouts.K3s, "waiting for the nodes", step, func(ctx context.Context, server k3s.Runner) error {
 		var names []string
 		for _, n := range p.o.Lab.Nodes {
 			names = append(names, n.Name)
@@ -36,7 +33,7 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 	if err != nil || !demo {
 		return err
 	}
-	return wait(ctx, p.o.Timeouts.Demo, "waiting for the demo", func(ctx context.Context) error {
+	return p.onServer(ctx, p.o.Timeouts.Demo, "waiting for the demo", step, func(ctx context.Context, server k3s.Runner) error {
 		for _, m := range k3s.Manifests(p.o.Lab) {
 			if err := p.available(ctx, server, m, step); err != nil {
 				return err
@@ -44,6 +41,17 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 		}
 		return nil
 	})
+}
+
+// onServer bounds work on the server, which goes on over lost connections.
+func (p *Provider) onServer(ctx context.Context, limit time.Duration, what string, step func(string), work func(context.Context, k3s.Runner) error) error {
+	return p.working(ctx, limit, what, step, func(ctx context.Context) error {
+		server, err := p.conns.get(ctx, p.o.Lab.Server())
+		if err != nil {
+			return err
+		}
+		return work(ctx, server)
+	}, p.o.Lab.Server())
 }
 
 // available waits until what a manifest describes runs, spread over the nodes if it wants to be.
