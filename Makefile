@@ -5,12 +5,15 @@ GO      ?= go
 # The tags are those of Pulumi's own releases: no cgo for user look-ups, no gRPC tracing.
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags osusergo,grpcnotrace -ldflags '-s -w'
 
+# The tests that have a row for each way in which something goes wrong, and a table of them.
+FAULTS  := TestKilledAnywhere|TestEveryCallFails|TestNetworkMisbehaves
+
 # Tools, run at the version that stands here; go.mod stays free of what they need.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # How long each fuzz target runs.
 FUZZTIME ?= 5s
 
-.PHONY: build demo up test lint vuln fuzz bench conformance e2e e2e-full test-slow cross clean
+.PHONY: build demo up test faults faults-all lint vuln fuzz bench conformance e2e e2e-full test-slow cross clean
 
 ## build: bin/labctl, one static binary
 build:
@@ -26,10 +29,21 @@ up: build
 	$(BIN) up
 	$(BIN) verify
 
-## test: all fast tests, with the race detector
-test:
+## test: all fast tests, with the race detector; what is killed in them is the program without it
+test: build
 	$(GO) vet -race ./...
-	$(GO) test -race -timeout 15m ./...
+	LABCTL_TEST_BINARY=$(CURDIR)/$(BIN) $(GO) test -race -timeout 25m ./...
+
+## faults: how labctl dies, how VirtualBox fails and how the network misbehaves, each with what comes of it, as tables
+faults: build
+	@tables=$$(mktemp -d) && trap 'rm -rf "$$tables"' EXIT && \
+	LABCTL_TEST_BINARY=$(CURDIR)/$(BIN) LABCTL_TABLES=$$tables $(GO) test -count=1 -timeout $(or $(TIMEOUT),25m) -parallel 4 \
+		-run '$(FAULTS)' ./cmd/labctl && \
+	for table in kills calls network; do echo; cat $$tables/$$table.txt; done
+
+## faults-all: the same, killed at every step of every command, which takes an hour
+faults-all:
+	LABCTL_KILLS=all $(MAKE) faults TIMEOUT=3h
 
 ## lint: what .golangci.yml looks for; the first run builds the linter (two minutes on two processors)
 lint:

@@ -101,6 +101,9 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err := s.removeNetworks(ctx, hypervisor, owners); err != nil {
 		return err
 	}
+	if err := s.leaveImages(ctx, hypervisor); err != nil {
+		return err
+	}
 	if err := s.nothingBelow(ctx, hypervisor); err != nil {
 		return err
 	}
@@ -155,6 +158,24 @@ func (s *session) removeNetworks(ctx context.Context, hypervisor *vbox.Client, o
 	for owner := range owners {
 		if err := p.RemoveNetworks(ctx, owner, func(string) {}); err != nil {
 			return fmt.Errorf("removing the host-only network: %w", err)
+		}
+	}
+	return nil
+}
+
+// leaveImages takes base disks that no machine is linked to any more off VirtualBox's list; the files stay in the cache.
+func (s *session) leaveImages(ctx context.Context, hypervisor *vbox.Client) error {
+	media, err := hypervisor.Media(ctx)
+	if err != nil {
+		return fmt.Errorf("listing disks: %w", err)
+	}
+	for _, m := range media {
+		if !below(m.Path, s.cache.Dir) {
+			continue
+		}
+		err := hypervisor.CloseMedium(ctx, m.Path, false)
+		if err != nil && !errors.Is(err, vbox.ErrInUse) && !errors.Is(err, vbox.ErrInvalidState) && !errors.Is(err, vbox.ErrNotFound) {
+			return fmt.Errorf("taking base disk %q off VirtualBox's list: %w", m.Path, err)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/k3s"
+	"github.com/labctl/labctl/provision/engine"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -29,6 +30,10 @@ func hintFor(err error) string {
 		return "what came is not what was to come, and was not kept: compare the checksum with its publisher's, or try another source"
 	case errors.As(err, &name):
 		return "is there no internet? labctl doctor says what up lacks without it; where there is some: labctl cache fetch"
+	case errors.Is(err, labdir.ErrCopied):
+		return "remove the copy, which has no machines: labctl destroy with this lab's labctl.yaml; labctl up then makes a lab of its own"
+	case errors.Is(err, engine.ErrState):
+		return "put the file back, or remove the lab, whose machines are found by their marks: labctl destroy"
 	case errors.Is(err, vbox.ErrAccessDenied):
 		return "labctl doctor"
 	}

@@ -23,8 +23,8 @@ const twoNodes = "nodes:\n  - {name: cp1, role: server, address: 192.168.56.10}\
 // trouble is one way in which a network, or what is behind it, lets labctl down.
 type trouble struct {
 	name string
-	on   string   // what is saved under this name is there before
-	args []string // of the command that meets it
+	on   string                                             // what is saved under this name is there before
+	args []string                                           // of the command that meets it
 	rule func(e sim.Event, step string, nth int) sim.Ruling // one at a time
 	exit int
 	says []string // on standard error, whatever the exit status

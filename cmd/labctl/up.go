@@ -56,7 +56,11 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer s.close()
-	if _, err := s.hypervisor(ctx); err != nil { // before anything is made
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil { // before anything is made
+		return err
+	}
+	if err := s.preflight(ctx, hypervisor); err != nil {
 		return err
 	}
 	unlock, err := s.lock("up")

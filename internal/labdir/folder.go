@@ -27,6 +27,9 @@ const OwnerKey = "labctl/lab"
 // the old one.
 var ErrDamaged = errors.New("the lab's folder is damaged")
 
+// ErrCopied says that a lab's folder is a copy of another lab's, with that one's keys and id: its machines would be taken for the other's.
+var ErrCopied = errors.New("the lab's folder is a copy of another lab's")
+
 // ErrNoLab says that a lab's folder doesn't exist, or that no up has got far enough to store its configuration.
 var ErrNoLab = errors.New("no such lab")
 
@@ -82,6 +85,12 @@ func (f *Folder) whole() error {
 		if _, err := os.Stat(f.path(name)); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("lab %q: %w: %q is missing, and its machines were made with it", f.Name, ErrDamaged, f.path(name))
 		}
+	}
+	if _, err := f.ID(); errors.Is(err, ErrNoLab) {
+		return fmt.Errorf("lab %q: %w: %q holds no id, and its machines were made with it", f.Name, ErrDamaged, f.path("id"))
+	}
+	if _, err := f.Stored(); errors.Is(err, ErrCopied) {
+		return err
 	}
 	return nil
 }
@@ -203,13 +212,17 @@ func (f *Folder) Store(l *config.Lab) error {
 	return WriteFile(f.path("lab.yaml"), b, 0o600)
 }
 
-// Stored returns the configuration of the last up, or an error that wraps ErrNoLab.
+// Stored returns the configuration of the last up, or an error that wraps ErrNoLab, or ErrCopied.
 func (f *Folder) Stored() (*config.Lab, error) {
 	text, err := f.read("lab.yaml")
 	if err != nil {
 		return nil, err
 	}
-	return config.Parse(f.path("lab.yaml"), []byte(text))
+	l, err := config.Parse(f.path("lab.yaml"), []byte(text))
+	if err == nil && l.Name != f.Name {
+		return nil, fmt.Errorf("lab %q: %w: %q is of lab %q", f.Name, ErrCopied, f.path("lab.yaml"), l.Name)
+	}
+	return l, err
 }
 
 // MAC returns the address of a node's NIC 1 (NAT) or 2 (host-only), lower case with colons. It follows from the lab's id,

@@ -22,10 +22,17 @@
 //
 // All of it is in one folder, which any number of processes may use at once, each of which may be killed at any time:
 //
-//	virtualbox.json   machines, media, host-only adapters (virtualbox.lock guards changes)
-//	guests/DISK/      the guest on the disk with that UUID
+//	virtualbox.json     machines, media, host-only adapters (virtualbox.lock guards changes)
+//	guests/DISK/        the guest on the disk with that UUID
 //
 // There is no daemon. What happens by itself, such as booting or shutting down, follows from a recorded time and the clock.
+//
+//	circumstances.json  where a Director is asked what goes wrong, if there is one
+//
+// # What goes wrong
+//
+// By itself, nothing. A Director, in this process or another, rules at each event of the worlds of a folder: it may let a call or a
+// command fail, hang or lose its connection, or do something to the process that asks, which waits for the ruling.
 //
 // # Where the simulated VirtualBox differs from the real one
 //

@@ -28,6 +28,9 @@ const Project = "labctl"
 // parallel is how many resources may be made at once: more than a lab has machines.
 const parallel = 64
 
+// ErrState says that a stack's state file is there and can't be read.
+var ErrState = errors.New("it is damaged")
+
 // Options says which stack to open and who makes its resources.
 type Options struct {
 	Dir        string // the lab's folder, absolute; the caller holds its lock
@@ -68,7 +71,7 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 		return nil, fmt.Errorf("the pulumi command is at work on this lab's state; if none is running, remove %q", locks[0])
 	}
 	if err := s.load(ctx); err != nil {
-		return nil, fmt.Errorf("reading the lab's state %q: %w", s.file(), err)
+		return nil, fmt.Errorf("reading the lab's state %q: %w: %w", s.file(), ErrState, err)
 	}
 	if err := s.settle(ctx); err != nil {
 		return nil, fmt.Errorf("settling what an interrupted run left behind: %w", err)

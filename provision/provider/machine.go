@@ -220,17 +220,21 @@ func (p *Provider) machineSpec(in props) (vbox.MachineSpec, error) {
 }
 
 // choosePort picks the port of the NAT rule: the one of last time while it is free, because a stopped machine doesn't hold it.
-func (p *Provider) choosePort(ctx context.Context, node string, spec *vbox.MachineSpec) error {
+func (p *Provider) choosePort(ctx context.Context, node string, spec *vbox.MachineSpec) (err error) {
 	dir := p.o.Folder.Machine(node)
 	last, err := dir.SSHPort()
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	taken := map[int]bool{}
-	for port := range p.ports {
-		taken[port] = true
+	// Another labctl may be choosing one for another lab.
+	release, err := p.o.Folder.Shared(ctx, "ports")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	taken, err := p.o.Folder.TakenPorts(node)
+	if err != nil {
+		return err
 	}
 	if err := p.otherRules(ctx, spec.Name, taken); err != nil {
 		return err
@@ -239,7 +243,6 @@ func (p *Provider) choosePort(ctx context.Context, node string, spec *vbox.Machi
 	if err != nil {
 		return fmt.Errorf("a port for SSH to %q: %w", node, err)
 	}
-	p.ports[port] = true
 	spec.SSHPort = port
 	return dir.SetSSHPort(port)
 }

@@ -146,6 +146,12 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 	if err != nil {
 		return "", "", err
 	}
+	// Another labctl may be creating the adapter that fits, for another lab.
+	release, err := p.o.Folder.Shared(ctx, "network")
+	if err != nil {
+		return "", "", err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
 	if err != nil {
 		return "", "", fmt.Errorf("listing host-only networks: %w", err)
@@ -213,7 +219,12 @@ func (p *Provider) removeNetwork(ctx context.Context, id string, _ props, step f
 	return p.leaveNetwork(ctx, id, owner, step)
 }
 
-func (p *Provider) leaveNetwork(ctx context.Context, id, owner string, step func(string)) error {
+func (p *Provider) leaveNetwork(ctx context.Context, id, owner string, step func(string)) (err error) {
+	release, err := p.o.Folder.Shared(ctx, "network")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	users, made, err := p.networkUsers(ctx, id)
 	if err != nil || !made || !slices.Contains(users, owner) {
 		return err

@@ -72,7 +72,6 @@ type Provider struct {
 
 	mu       sync.Mutex
 	failures []Failure
-	ports    map[int]bool                 // given out in this run
 	archives map[string]map[string]string // of images on each node, with their checksums, as the last run put them there
 }
 
@@ -96,7 +95,7 @@ type kind struct {
 // New returns a provider whose work ends with ctx.
 func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
-		o: o, run: ctx, ports: map[int]bool{}, archives: map[string]map[string]string{}, rolling: newRolling(),
+		o: o, run: ctx, archives: map[string]map[string]string{}, rolling: newRolling(),
 		releases: releases{files: map[string]k3s.Archive{}, sums: map[string]string{}},
 	}
 	p.conns = newConnections(o)
