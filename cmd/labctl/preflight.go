@@ -92,14 +92,10 @@ func (s *session) orphaned() bool {
 	return errors.Is(err, labdir.ErrNoLab)
 }
 
-// below tells whether a file is in a folder, by whatever links it is named.
+// below tells whether a file is in a folder, by whatever links both are named.
 func below(file, folder string) bool {
-	if real, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil {
-		file = filepath.Join(real, filepath.Base(file))
+	if real, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil && within(folder, filepath.Join(real, filepath.Base(file))) {
+		return true
 	}
-	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
-	}
-	rel, err := filepath.Rel(folder, file)
-	return err == nil && filepath.IsLocal(rel)
+	return within(folder, file)
 }
