@@ -74,7 +74,7 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 	c.wait()
 
 	// Only now are the addresses known that the probes ask.
-	known := Parse(c.evidence())
+	known := checks.Facts{Lab: o.Lab, Cluster: parseCluster(c.evidence())}
 	web, hello := targets(known)
 	o.Step("probing services")
 	if o.HTTP != nil { // before the nodes get busy with their own: these are timed
