@@ -121,10 +121,10 @@ func (c *Client) inSession(ctx context.Context, use func(*ssh.Session) error) er
 	timer := time.NewTimer(orDefault(c.config.limits.grace, stopGrace))
 	defer timer.Stop()
 	select {
-	case <-done:
+	case <-done: //nolint:errcheck // why it was stopped is the error
 	case <-timer.C:
 		c.giveUp(fmt.Errorf("closed because a command did not end: %w", context.Cause(ctx)))
-		<-done
+		<-done //nolint:errcheck // as above
 	}
 	return context.Cause(ctx)
 }

@@ -22,7 +22,6 @@ type power struct {
 	owner      string
 	state      string
 	calls      []string
-	onStart    func()
 }
 
 func (v *power) Machine(context.Context, string) (vbox.Machine, error) {
