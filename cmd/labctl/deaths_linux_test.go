@@ -56,6 +56,14 @@ func chosenDeaths() []death {
 	add("down", twice, before, "VBoxManage controlvm VM acpipowerbutton")
 	add("down", hungUp, after, "VBoxManage controlvm VM acpipowerbutton")
 
+	const restore = "VBoxManage snapshot VM restore"
+	add("restore", killed, before, "VBoxManage controlvm VM poweroff", restore)
+	add("restore", killed, after, "VBoxManage controlvm VM poweroff", restore, "VBoxManage startvm VM --type")
+	add("restore", interrupted, after, restore)
+	add("restore", stuck, before, restore)
+	add("restore", twice, after, restore)
+	add("restore", hungUp, after, restore)
+
 	const edit, restart, wait = "agent: sudo sed -i 's/^node-ip:/#&/'", "agent: sudo systemctl restart k3s-agent", "server: kubectl get node w1"
 	add("break", killed, before, "dial a node's sshd", edit)
 	add("break", killed, after, edit, restart, wait)

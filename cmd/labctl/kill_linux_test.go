@@ -84,6 +84,10 @@ func killables() []*killable {
 			}
 			return errors.Join(err, a.holds(a.built), a.labctl("start"), a.verified())
 		}},
+		{name: "restore", safe: "run the same command again to bring all of them back", on: "saved", args: []string{"snapshot", "restore", "one", "--yes"}, again: []string{"snapshot", "restore", "one", "--yes"}, check: func(a *actor) error {
+			// The second one does not know that the machines ran before the first.
+			return errors.Join(a.holds(a.saved), a.labctl("start"), a.verified(), a.destroyed())
+		}},
 		{name: "break", safe: "labctl fix undoes it", on: "built", args: []string{"break", "node-ip-missing"}, again: []string{"fix"}, check: func(a *actor) error {
 			return errors.Join(a.verified(), a.holds(a.built))
 		}},
@@ -152,6 +156,7 @@ func TestKilledAnywhere(t *testing.T) {
 type actor struct {
 	stage *stage
 	built []string // what an undisturbed up leaves in VirtualBox
+	saved []string // the same with a snapshot
 	left  []string // what an undisturbed destroy leaves
 }
 
@@ -164,6 +169,12 @@ func newActor(t *testing.T) *actor {
 		t.Fatal(err)
 	}
 	a.stage.save("built")
+	a.stage.must("snapshot", "save", "one")
+	a.stage.must("snapshot", "restore", "one", "--yes") // a restored machine has another disk than one that never was
+	if a.saved, err = a.stage.things(); err != nil {
+		t.Fatal(err)
+	}
+	a.stage.save("saved")
 	a.stage.must("destroy", "--yes")
 	if a.left, err = a.stage.things(); err != nil {
 		t.Fatal(err)

@@ -313,6 +313,7 @@ func (a *app) runSnapshotList(ctx context.Context) error {
 }
 
 func (a *app) runSnapshotRestore(ctx context.Context, name string, yes bool) (err error) {
+	a.safe = "the machines may be in different states now; run the same command again to bring all of them back"
 	if err := errors.Join(a.wantOutput("text"), usageOf(snapshots.CheckName(name))); err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (s *stage) things() (ours []string, err error) {
 	compare("machine", s.foreign.Machines, now.Machines, nameOfMachine)
 	compare("medium", s.foreign.Media, now.Media, func(m map[string]any) string {
 		path, _ := m["path"].(string)
-		return filepath.Base(filepath.Dir(path))[:2] + "/" + filepath.Base(path)
+		return filepath.Base(filepath.Dir(path))[:2] + "/" + snapshotDisk.ReplaceAllString(filepath.Base(path), "{UUID}")
 	})
 	compare("adapter", s.foreign.HostOnly, now.HostOnly, func(m map[string]any) string { return fmt.Sprint(m["name"], " ", m["address"]) })
 	compare("DHCP server", s.foreign.DHCP, now.DHCP, func(m map[string]any) string { return fmt.Sprint(m["network"]) })
@@ -258,8 +258,9 @@ func (s *stage) must(args ...string) string {
 }
 
 var (
-	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	pushedFile = regexp.MustCompile(` sh (?:\S*/)?(\S+) 0\d\d\d `)
+	uuidForm     = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	snapshotDisk = regexp.MustCompile(`^\{[0-9a-f-]{36}\}`)
+	pushedFile   = regexp.MustCompile(` sh (?:\S*/)?(\S+) 0\d\d\d `)
 )
 
 // stepOf is an event in words that are the same in every run and for every worker.
