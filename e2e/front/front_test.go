@@ -162,6 +162,20 @@ func TestWithState(t *testing.T) {
 	}
 }
 
+func TestListedAddress(t *testing.T) {
+	const text = "Name:            vboxnet0\nGUID:            786f6276-656e-4074-8000-0a0027000000\nDHCP:            Disabled\n" +
+		"IPAddress:       192.168.56.1\nNetworkMask:     255.255.255.0\nIPV6Address:     \nStatus:          Down\n\n" +
+		"Name:            vboxnet1\nIPAddress:       \nNetworkMask:     \n"
+	if got, err := listedAddress(text, "vboxnet0"); got != "192.168.56.1/24" || err != nil {
+		t.Errorf("vboxnet0: %q %v", got, err)
+	}
+	for _, name := range []string{"vboxnet1", "vboxnet2"} {
+		if got, err := listedAddress(text, name); err == nil {
+			t.Errorf("%s has the address %q", name, got)
+		}
+	}
+}
+
 func TestStartNames(t *testing.T) {
 	for _, tt := range []struct {
 		args  string

@@ -65,6 +65,42 @@ func (f *front) removeHostOnly(ctx context.Context, name string) error {
 	return nil
 }
 
+// address gives an adapter the address that VirtualBox lists for it, as VirtualBox does when a machine starts: one that was made and
+// never configured has none until then.
+func (f *front) address(ctx context.Context, name string) error {
+	out, err := f.ask(ctx, "list", "hostonlyifs")
+	if err != nil {
+		return err
+	}
+	want, err := listedAddress(out, name)
+	if err != nil {
+		return err
+	}
+	return ip(ctx, "address", "replace", want, "dev", name)
+}
+
+// listedAddress finds an adapter's address in list hostonlyifs: 192.168.56.1/24.
+func listedAddress(text, name string) (string, error) {
+	var at, address string
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		switch value = strings.TrimSpace(value); key {
+		case "Name":
+			at = value
+		case "IPAddress":
+			address = value
+		case "NetworkMask":
+			mask := net.ParseIP(value).To4()
+			if at != name || mask == nil || net.ParseIP(address) == nil {
+				continue
+			}
+			ones, _ := net.IPMask(mask).Size()
+			return fmt.Sprintf("%s/%d", address, ones), nil
+		}
+	}
+	return "", fmt.Errorf("VirtualBox lists no address of %q", name)
+}
+
 func ip(ctx context.Context, args ...string) error {
 	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
 	if err != nil {

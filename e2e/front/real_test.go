@@ -347,7 +347,12 @@ func (r *rig) unable() {
 	r.refused("The host network interface named 'vboxnet0' could not be found\n", "hostonlyif", "remove", "vboxnet0")
 	r.refused("Nonexistent host networking interface, name 'vboxnet0' (VERR_INTERNAL_ERROR)\n", "startvm", "t1", "--type", "headless")
 	r.state("poweroff")
-	r.must("hostonlyif", "create")
+	r.must("hostonlyif", "create") // and nobody gives it an address
+	r.must("startvm", "t1", "--type", "headless")
+	r.must("controlvm", "t1", "poweroff")
+	if out, err := exec.Command("ip", "-4", "address", "show", "vboxnet0").Output(); err != nil || !strings.Contains(string(out), "inet 192.168.56.1/24 ") {
+		r.t.Errorf("the adapter of a machine that was started has the address %s %v", out, err)
+	}
 
 	if err := os.Rename(r.path("t1.vdi"), r.path("away.vdi")); err != nil {
 		r.t.Fatal(err)

@@ -94,7 +94,7 @@ func (f *front) start(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	taps, err := plugAll(ctx, s)
+	taps, err := f.plugAll(ctx, s)
 	defer func() {
 		for _, t := range taps.files {
 			t.Close() // QEMU has its own
@@ -186,7 +186,7 @@ type taps struct {
 	number map[int]int // descriptor in QEMU by NIC slot
 }
 
-func plugAll(ctx context.Context, s settings) (taps, error) {
+func (f *front) plugAll(ctx context.Context, s settings) (taps, error) {
 	t := taps{number: map[int]int{}}
 	for _, n := range s.NICs {
 		if n.Kind != "hostonly" {
@@ -195,6 +195,9 @@ func plugAll(ctx context.Context, s settings) (taps, error) {
 		if _, err := net.InterfaceByName(n.Bridge); err != nil {
 			return t, refuse(fmt.Sprintf("Nonexistent host networking interface, name '%s' (VERR_INTERNAL_ERROR)", n.Bridge),
 				failure, "ConsoleWrap, interface IConsole", "")
+		}
+		if err := f.address(ctx, n.Bridge); err != nil {
+			return t, err
 		}
 		file, err := plug(ctx, fmt.Sprintf("tap%s%d", s.UUID[:8], n.Slot), n.Bridge)
 		if err != nil {
