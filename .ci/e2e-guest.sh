@@ -76,6 +76,9 @@ make_root() {
 		sys-fs-fuse-connections.mount modprobe@drm.service cloud-init-hotplugd.socket; do
 		ln -sf /dev/null "$root/etc/systemd/system/$unit"
 	done
+	for module in kvm_amd kvm_intel powernow_k8 aesni_intel ghash_clmulni_intel crc32_pclmul psmouse pcspkr i2c_piix4 cryptd; do
+		echo "blacklist $module"
+	done >"$root/etc/modprobe.d/labctl.conf"
 	mkdir -p "$root/etc/systemd/journald.conf.d"
 	printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/labctl.conf"
 	for unit in systemd-networkd systemd-resolved; do
@@ -126,7 +129,7 @@ make_disk() {
 		serial --unit=0 --speed=115200
 		terminal_output serial
 		set root=(hd0,msdos1)
-		linux /vmlinuz rw console=tty0 console=ttyS0,115200 net.ifnames=1 mitigations=off nokaslr cryptomgr.notests
+		linux /vmlinuz rw console=tty0 console=ttyS0,115200 net.ifnames=1 mitigations=off nokaslr cryptomgr.notests tsc=reliable
 		initrd /initrd.img
 		boot
 	CFG

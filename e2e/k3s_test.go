@@ -19,7 +19,8 @@ import (
 // release is a release of k3s as labctl finds it: SOURCE/VERSION/FILE.
 type release struct {
 	source, version string
-	real            bool // k3s, not the stand-in
+	real            bool   // k3s, not the stand-in
+	images          string // lines of labctl.yaml, of the archives: the guests reach no registry
 }
 
 // release prepares the folder that labctl takes k3s from.
@@ -46,6 +47,7 @@ func (l *lab) release(dir string) release {
 		if err := os.Symlink(from, folder); err != nil {
 			l.t.Fatal(err)
 		}
+		r.images = l.archives(from)
 		return r
 	}
 	data, err := os.ReadFile(binary)
@@ -60,6 +62,27 @@ func (l *lab) release(dir string) release {
 	}
 	r.sums(l, sumOf(data))
 	return r
+}
+
+// archives names the archives of images in a folder: k3s's own, whose name is the release's, and all others.
+func (l *lab) archives(folder string) string {
+	l.t.Helper()
+	all, err := filepath.Glob(filepath.Join(folder, "*.tar*"))
+	if err != nil || len(all) == 0 {
+		l.t.Fatalf("%s: no archives of images in %s %v", envK3s, folder, err)
+	}
+	lines, others := "", ""
+	for _, file := range all {
+		if strings.HasPrefix(filepath.Base(file), "k3s-airgap-images-") {
+			lines = "  airgap: true\n"
+		} else {
+			others += "    - " + file + "\n"
+		}
+	}
+	if others != "" {
+		lines += "  images:\n" + others
+	}
+	return lines
 }
 
 // sums writes the stand-in's list of checksums.
@@ -117,7 +140,7 @@ func (l *lab) standInChapters() {
 
 	l.chapter("the stand-in for k3s is pushed, set up, started and joined", func() {
 		got := l.changes(l.must("up", "--to", "cluster", patience, "-o", "json"))
-		if diff := cmp.Diff([]string{"create Agent w1", "create Server cp1"}, slices.Sorted(slices.Values(got))); diff != "" {
+		if diff := cmp.Diff([]string{"create Agent w1-k3s", "create Server cp1-k3s"}, slices.Sorted(slices.Values(got))); diff != "" {
 			l.t.Errorf("changes (-want +got):\n%s", diff)
 		}
 		l.checkInstalled(sum)
@@ -145,7 +168,7 @@ func (l *lab) standInChapters() {
 		l.on("w1", "sudo systemctl stop k3s-agent; echo more | sudo tee -a /usr/local/bin/k3s >/dev/null; "+
 			"sudo sed -i s/enp0s8/enp0s3/ /etc/rancher/k3s/config.yaml")
 		got := l.changes(l.must("up", "--to", "cluster", patience, "-o", "json"))
-		if diff := cmp.Diff([]string{"update Agent w1"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"update Agent w1-k3s"}, got); diff != "" {
 			l.t.Errorf("changes (-want +got):\n%s", diff)
 		}
 		l.checkInstalled(sum)

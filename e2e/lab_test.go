@@ -91,7 +91,7 @@ func (l *lab) configure() {
 	}
 	var y strings.Builder
 	fmt.Fprintf(&y, "image:\n  url: %s\n  sha256: %s\n  diskGiB: %d\n  user: ubuntu\n", l.image, bytes.TrimSpace(sum), diskGiB)
-	fmt.Fprintf(&y, "k3s:\n  version: %s\n  source: %s\nnodes:\n", l.k3s.version, l.k3s.source)
+	fmt.Fprintf(&y, "k3s:\n  version: %s\n  source: %s\n%snodes:\n", l.k3s.version, l.k3s.source, l.k3s.images)
 	for _, n := range l.nodes {
 		fmt.Fprintf(&y, "  - {name: %s, role: %s, address: %s, cpus: %d, memoryMiB: %d}\n", n.name, n.role, n.address, n.cpus, n.memory)
 	}

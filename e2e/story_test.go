@@ -78,23 +78,32 @@ func TestStory(t *testing.T) {
 		l.must("verify", "01")
 	})
 
-	l.chapter("a node taken out of labctl.yaml: up asks, then deletes its machine", func() {
-		l.nodes = l.nodes[:2]
+	l.chapter("a node taken out of labctl.yaml: up to a stage deletes nothing, and says what to do", func() {
+		all := l.nodes
+		l.nodes = all[:2]
 		l.configure()
-		if r := l.labctl("up", "--to", "machines", patience); r.exit != 2 || !strings.Contains(r.stderr, "w2") {
-			l.t.Errorf("up without --yes and without a terminal: exit status %d, want 2 and w2 named", r.exit)
+		if r := l.labctl("up", "--to", "machines", patience, "--yes"); r.exit != 2 || !strings.Contains(r.stderr, `"w2"`) || !strings.Contains(r.stderr, "labctl: hint: ") {
+			l.t.Errorf("exit status %d, want 2 with w2 named and a hint", r.exit)
 		}
-		if got := l.vboxManage("list", "vms"); !strings.Contains(got, `"lab-w2"`) {
-			l.t.Errorf("it was deleted without asking: %s", got)
-		}
-		got := l.changes(l.must("up", "--to", "machines", patience, "--yes", "-o", "json"))
-		if diff := cmp.Diff([]string{"delete Machine w2"}, got); diff != "" {
-			l.t.Errorf("changes (-want +got):\n%s", diff)
-		}
-		if got := l.vboxManage("list", "vms"); strings.Contains(got, `"lab-w2"`) {
-			l.t.Errorf("it is still there: %s", got)
-		}
+		l.nodes = all
+		l.configure()
 		boots = l.rebooted(boots)
+	})
+
+	l.chapter("destroy leaves nothing but the cache", func() {
+		l.must("destroy", "--yes")
+		l.nothingLeft()
+		l.sameBase(base, sum)
+	})
+
+	l.chapter("a second lab boots from the cached base image", func() {
+		if !l.k3s.real {
+			l.nodes = l.nodes[:2]
+		}
+		l.configure()
+		l.must("up", "--to", "machines", patience)
+		boots = l.boots()
+		l.sameBase(base, sum)
 	})
 
 	l.chapter("down, a snapshot, start", func() {
@@ -110,13 +119,13 @@ func TestStory(t *testing.T) {
 		}
 		l.must("snapshot", "save", "clean")
 		l.must("start", patience)
-		boots = l.rebooted(boots, "cp1", "w1")
+		boots = l.rebooted(boots, l.names()...)
 	})
 
 	l.chapter("a guest is damaged: restore takes it back", func() {
 		l.on("w1", "echo after | sudo tee /var/tmp/mark >/dev/null; sudo rm -f /usr/bin/hostname /etc/hosts; sync")
 		l.must("snapshot", "restore", "clean", "--yes")
-		boots = l.rebooted(boots, "cp1", "w1")
+		boots = l.rebooted(boots, l.names()...)
 		if got := l.on("w1", "cat /var/tmp/mark"); got != "before" {
 			l.t.Errorf("after the restore w1 has %q", got)
 		}
@@ -131,25 +140,28 @@ func TestStory(t *testing.T) {
 
 	l.k3sChapters()
 
-	l.chapter("destroy leaves nothing but the cache", func() {
+	l.chapter("destroy leaves nothing", func() {
 		l.must("destroy", "--yes")
 		l.nothingLeft()
-		if again, same := l.baseDisk(); again != base || same != sum {
-			l.t.Errorf("the base disk was %s (%s), and is %s (%s)", base, sum, again, same)
-		}
+		l.sameBase(base, sum)
 	})
+}
 
-	l.chapter("the cached base image still boots", func() {
-		l.nodes = l.nodes[:1]
-		l.configure()
-		l.must("up", "--to", "machines", patience)
-		l.checkGuest(l.nodes[0])
-		if again, same := l.baseDisk(); again != base || same != sum {
-			l.t.Errorf("the base disk was %s (%s), and is %s (%s)", base, sum, again, same)
-		}
-		l.must("destroy", "--yes")
-		l.nothingLeft()
-	})
+// names are the nodes'.
+func (l *lab) names() []string {
+	var names []string
+	for _, n := range l.nodes {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// sameBase checks that the base disk is the one that it was.
+func (l *lab) sameBase(path, sum string) {
+	l.t.Helper()
+	if again, same := l.baseDisk(); again != path || same != sum {
+		l.t.Errorf("the base disk was %s (%s), and is %s (%s)", path, sum, again, same)
+	}
 }
 
 // nothingLeft checks that VirtualBox and the data folder are empty.

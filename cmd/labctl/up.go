@@ -117,11 +117,29 @@ func (b *builder) plan(ctx context.Context, stage provision.Stage) ([]engine.Cha
 	if err != nil {
 		return nil, err
 	}
+	if err := b.leftOver(stage); err != nil {
+		return nil, err
+	}
 	all, err := b.stack.Plan(ctx, program, provision.Upto(b.lab, stage))
 	if err != nil {
 		return nil, b.cause(err)
 	}
 	return changed(all), nil
+}
+
+// leftOver refuses to go to a stage while the machine of a node that is no longer in the lab is there: going all the way would
+// delete it, and a stage deletes nothing.
+func (b *builder) leftOver(stage provision.Stage) error {
+	if provision.Upto(b.lab, stage) == nil {
+		return nil
+	}
+	for _, r := range b.stack.Resources() {
+		if _, ok := b.lab.Node(r.Name); r.Type == "Machine" && !ok {
+			return hinted(exitUsage, fmt.Errorf("the lab has a machine of node %q, which the configuration no longer has, and up --to deletes nothing", r.Name),
+				"labctl"+b.simulateFlag()+" up, which asks before it deletes the machine; or put the node back")
+		}
+	}
+	return nil
 }
 
 // refresh looks at what is there. Machines that don't answer take their time.
