@@ -117,7 +117,7 @@ func (r *rig) must(args ...string) string {
 // client returns a Set that works for a number of calls of VBoxManage and then no more; if late is set, what the last one did
 // remains. A negative number never ends.
 func (r *rig) client(calls int, late bool) *Set {
-	c := vbox.New(vbox.Options{GOOS: "linux", InProcess: func(args []string, stdout, stderr io.Writer) int {
+	c := vbox.New(vbox.Options{GOOS: "linux", InProcess: func(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		if calls == 0 {
 			io.WriteString(stderr, killed)
 			return 1
