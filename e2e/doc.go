@@ -5,7 +5,7 @@
 //	make e2e
 //	.ci/e2e.sh -test.run Story
 //
-// story_test.go is one lab's life, in order, k3s_test.go the part of it that needs k3s or a stand-in for it, trouble_test.go what goes
+// story_test.go is the lives of two labs, in order, k3s_test.go the part of it that needs k3s or a stand-in for it, trouble_test.go what goes
 // wrong around it (make e2e-full). lab_test.go is how the tests call labctl, VBoxManage and the guests. Folder front holds the program
 // that stands before VBoxManage where VirtualBox's kernel modules cannot be loaded, folder standin the one that takes k3s's place where
 // there is none; labctl doesn't know of either.

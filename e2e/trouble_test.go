@@ -34,7 +34,7 @@ func TestTrouble(t *testing.T) {
 		if r.exit != 3 || !strings.Contains(r.stderr, "no space left on device") && !strings.Contains(r.stderr, "VERR_DISK_FULL") {
 			l.t.Errorf("exit status %d, want 3 and that there is no space", r.exit)
 		}
-		if left, _ := filepath.Glob(filepath.Join(l.cache, "labctl", "images", "*", "base-*.vdi")); len(left) > 0 {
+		if left, _ := filepath.Glob(l.bases()); len(left) > 0 {
 			l.t.Errorf("left: %q", left)
 		}
 		room("8G")
