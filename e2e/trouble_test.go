@@ -193,7 +193,7 @@ func (l *lab) ownDisk(size string) (resize func(size string)) {
 	return func(size string) { mount("-o", "remount,size="+size, l.cache) }
 }
 
-// blankImage is a disk on which nothing can boot.
+// blankImage is a disk on which nothing can boot. It has one byte, because VirtualBox can't read a QCOW2 without any.
 func (l *lab) blankImage() string {
 	l.t.Helper()
 	dir := filepath.Join(filepath.Dir(l.dir), "blank")
@@ -201,7 +201,12 @@ func (l *lab) blankImage() string {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(l.t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", image, "16M").CombinedOutput(); err != nil {
+	raw := make([]byte, 16<<20)
+	raw[5<<20] = 1
+	if err := os.WriteFile(image+".raw", raw, 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(l.t.Context(), "qemu-img", "convert", "-f", "raw", "-O", "qcow2", image+".raw", image).CombinedOutput(); err != nil {
 		l.t.Fatalf("qemu-img: %v: %s", err, out)
 	}
 	data, err := os.ReadFile(image)
