@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ type heard struct{ where, text string }
 
 func newLife(t *testing.T) *life {
 	l := &life{t: t, dir: t.TempDir()}
+	l.write(ownLab, ownLabText)
 	l.simulation.Process = func(argv []string) { l.hear("the process list of a machine", strings.Join(argv, " ")) }
 	return l
 }
@@ -70,7 +72,11 @@ func (l *life) run(want int, args ...string) string {
 	a := newApp(strings.NewReader(""), &out, &errs, l.env)
 	a.simulation = l.simulation
 	a.called = func(args []string) { l.hear("the arguments of VBoxManage", strings.Join(args, " ")) }
-	status := a.run(l.t.Context(), append([]string{"--simulate", "-v"}, args...))
+	flags := []string{"--simulate", "-v"}
+	if args[0] != "--lab" {
+		flags = append(flags, "--lab", filepath.Join(l.dir, ownLab))
+	}
+	status := a.run(l.t.Context(), append(flags, args...))
 	if status != want {
 		l.t.Fatalf("labctl %v: status %d, not %d\n%s\n%s", args, status, want, out.String(), errs.String())
 	}
@@ -81,6 +87,13 @@ func (l *life) run(want int, args ...string) string {
 	l.hear("standard error of "+what, errs.String())
 	return out.String()
 }
+
+// ownLab is the file of the lab that is lived, and registryPassword a secret that only such a file can hold.
+const (
+	ownLab           = "labctl.yaml"
+	registryPassword = "pLs-k33p-th1s"
+	ownLabText       = "registries:\n  configs:\n    registry.example:5000: {auth: {username: me, password: " + registryPassword + "}}\n"
+)
 
 // write writes a file of the user's.
 func (l *life) write(name, text string) string {
@@ -160,6 +173,7 @@ func (l *life) secrets(lab string, nodes ...string) []secret {
 	all := []secret{
 		{"the cluster's token", forms(read("token")), or(disk, only("token"))},
 		{"the passphrase", forms(read("passphrase")), only("passphrase")},
+		{"the registry's password", forms([]byte(registryPassword)), or(disk, func(file string) bool { return file == ownLab || path.Base(file) == "lab.yaml" })},
 		{"the user's key", pemForms(l.t, read("id_ed25519")), only("id_ed25519")},
 	}
 	for _, n := range nodes {
@@ -281,7 +295,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	l.run(exitOK, "up")
 	l.run(exitOK, "up")
 	secrets := l.secrets("lab", nodes...)
-	if len(secrets) != 7 {
+	if len(secrets) != 8 {
 		t.Fatalf("%d secrets", len(secrets))
 	}
 	for _, s := range secrets {
