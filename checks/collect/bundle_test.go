@@ -90,7 +90,10 @@ func TestEvidenceOfNoLab(t *testing.T) {
 func packed(t testing.TB, files ...tar.Header) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	zipped := gzip.NewWriter(&out)
+	zipped, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	archive := tar.NewWriter(zipped)
 	for _, h := range files {
 		data := h.PAXRecords["LABCTL.data"]
