@@ -121,7 +121,9 @@ func newError(command []string, a args, out output) *Error {
 }
 
 // vague says whether a line only announces that the next one names the cause.
-func vague(message string) bool { return strings.HasPrefix(message, "Failed to ") }
+func vague(message string) bool {
+	return strings.HasPrefix(message, "Failed to ") || strings.HasPrefix(message, "Could not open the medium '")
+}
 
 // kinds classifies an error, by its code where that is specific and by its text where it is not.
 func kinds(e *Error) []error {
