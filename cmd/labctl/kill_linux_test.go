@@ -211,7 +211,7 @@ type program struct {
 
 func (a *actor) program(args ...string) *program {
 	p := &program{a: a, over: make(chan struct{})}
-	binary := os.Getenv("LABCTL_TEST_BINARY")
+	binary := os.Getenv(testBinary)
 	if binary == "" {
 		binary = os.Args[0]
 	}

@@ -6,22 +6,38 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain makes the test binary be labctl, too: testscript runs it under that name, and labctl runs itself as its own
-// simulated VBoxManage.
+// simulated VBoxManage. Where LABCTL_TEST_BINARY names a labctl, the scripts run that one: the race detector makes each start of the
+// test binary take seconds, and what it can find, the tests that run labctl in this process show it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage || os.Getenv(actAsLabctl) != "" {
 		os.Exit(mainExit())
 	}
 	testscript.Main(m, map[string]func(){
-		"labctl":     func() { os.Exit(mainExit()) },
+		"labctl":     func() { os.Exit(labctlOfTest()) },
 		"vboxmanage": func() { os.Exit(runSimulatedVBoxManage(append([]string{worldOfTest()}, os.Args[1:]...))) },
 	})
 }
+
+// labctlOfTest runs the labctl that LABCTL_TEST_BINARY names in this process's place, or is labctl itself.
+func labctlOfTest() int {
+	binary := os.Getenv(testBinary)
+	if binary == "" {
+		return mainExit()
+	}
+	err := syscall.Exec(binary, append([]string{"labctl"}, os.Args[1:]...), os.Environ())
+	fmt.Fprintf(os.Stderr, "%s=%q: %v\n", testBinary, binary, err)
+	return exitUnable
+}
+
+// testBinary is the variable that names the labctl to test where a process of its own is needed.
+const testBinary = "LABCTL_TEST_BINARY"
 
 // actAsLabctl is the variable that makes the test binary be labctl and nothing else.
 const actAsLabctl = "LABCTL_TEST_ACT_AS_LABCTL"
@@ -37,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv(testBinary, os.Getenv(testBinary))
 			recordings, err := filepath.Abs(filepath.Join("..", "..", "checks", "collect", "testdata", "bundles"))
 			if err != nil {
 				return err
