@@ -203,7 +203,10 @@ func (l *life) firstMachine() {
 
 	n := len(l.allCalls())
 	again := l.ensure("second time", s)
-	l.must("the second time changes nothing", l.onlyReads(n) && cmp.Equal(m, again, cmp.AllowUnexported(Machine{})))
+	if diff := cmp.Diff(m, again, cmp.AllowUnexported(Machine{})); diff != "" {
+		l.t.Errorf("the second time changes the machine: (-first +second)\n%s", diff)
+	}
+	l.must("the second time only looks", l.onlyReads(n))
 
 	l.ok("stopping what is off", nil, l.c.StopMachine(l.ctx, m.UUID, time.Minute, noStep))
 	l.must("stopping what is off only looks", l.onlyReads(n))
