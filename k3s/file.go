@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // file is one that should be on a node, or, without a checksum, should not.
@@ -55,23 +56,24 @@ func (f file) marker() string {
 // progressReader tells of what is read, in whole percents, if it is large enough to take a while.
 type progressReader struct {
 	io.Reader
-	done, total int64
-	percent     int64
-	what        string
-	step        func(string)
+	done    atomic.Int64 // read while a copy that was given up may still be under way
+	total   int64
+	percent int64
+	what    string
+	step    func(string)
 }
 
 const worthTelling = 1 << 20 // bytes
 
 func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
-	p.done += int64(n)
+	done := p.done.Add(int64(n))
 	if p.total < worthTelling {
 		return n, err
 	}
-	if percent := p.done * 100 / p.total; percent != p.percent {
+	if percent := done * 100 / p.total; percent != p.percent {
 		p.percent = percent
-		p.step(fmt.Sprintf("%s: %d of %d MiB (%d%%)", p.what, p.done>>20, p.total>>20, percent))
+		p.step(fmt.Sprintf("%s: %d of %d MiB (%d%%)", p.what, done>>20, p.total>>20, percent))
 	}
 	return n, err
 }
@@ -81,7 +83,7 @@ func (p *progressReader) soFar() string {
 	if p.total < worthTelling {
 		return ""
 	}
-	return fmt.Sprintf(" (%d of %d MiB were sent)", p.done>>20, p.total>>20)
+	return fmt.Sprintf(" (%d of %d MiB were sent)", p.done.Load()>>20, p.total>>20)
 }
 
 func inMemory(path, mode, what string, content []byte) file {

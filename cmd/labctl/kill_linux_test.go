@@ -205,12 +205,13 @@ type program struct {
 	stdout bytes.Buffer
 	stderr watched
 	ended  string        // how
+	begun  chan struct{} // closed when it has a process
 	over   chan struct{} // closed when it has ended
 	err    error         // of its end; after over
 }
 
 func (a *actor) program(args ...string) *program {
-	p := &program{a: a, over: make(chan struct{})}
+	p := &program{a: a, begun: make(chan struct{}), over: make(chan struct{})}
 	binary := os.Getenv(testBinary)
 	if binary == "" {
 		binary = os.Args[0]
@@ -229,6 +230,7 @@ func (p *program) start() error {
 	if err := p.Start(); err != nil {
 		return err
 	}
+	close(p.begun)
 	go func() {
 		p.err = p.Wait()
 		p.stderr.end()
@@ -300,6 +302,7 @@ func (p *program) dies(d death) error {
 		if !now {
 			return sim.Ruling{}
 		}
+		<-p.begun // it may be quicker than who started it
 		switch d.way {
 		case killed:
 			_ = p.Process.Kill()
