@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labctl/labctl/checks"
 	"github.com/labctl/labctl/internal/config"
@@ -22,11 +23,17 @@ func Parse(e *Evidence) checks.Facts {
 	if e.Lab == nil {
 		return f
 	}
-	for _, n := range e.Lab.Nodes {
-		f.Nodes[n.Name] = parseNode(e, n.Name)
+	var group sync.WaitGroup // what the cluster says is long, and what the nodes say is much
+	group.Go(func() { f.Cluster = parseCluster(e) })
+	nodes := make([]checks.NodeFacts, len(e.Lab.Nodes))
+	for i, n := range e.Lab.Nodes {
+		group.Go(func() { nodes[i] = parseNode(e, n.Name) })
 		f.Machines[n.Name] = parsed(e, VirtualBox, machineCommand(e.Lab, n.Name), "VirtualBox was not asked", parseNICs)
 	}
-	f.Cluster = parseCluster(e)
+	group.Wait()
+	for i, n := range e.Lab.Nodes {
+		f.Nodes[n.Name] = nodes[i]
+	}
 	f.HostRoutes = parsed(e, checks.Host, cmdRoute, "the host's routes were not asked for", parseRoutes)
 	f.Probes = parseProbes(e, f.Cluster)
 	f.Lookups, f.Access = parsePodCommands(e, f.Cluster)
