@@ -1,11 +1,8 @@
 package k3s
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/hex"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -51,35 +48,6 @@ func ImagesFileName(sums map[string]string, arch string) (name string, ok bool) 
 		}
 	}
 	return "", false
-}
-
-// ParseSums reads what sha256sum writes: a checksum, two spaces (or a space and a star) and a file name a line. It returns
-// the checksums, in lower case, by file name. An empty list, a malformed line, and two checksums for one name are errors.
-func ParseSums(data []byte) (map[string]string, error) {
-	sums := map[string]string{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" {
-			continue
-		}
-		sum, name, ok := strings.Cut(line, " ")
-		sum, name = strings.ToLower(sum), strings.TrimPrefix(strings.TrimLeft(name, " "), "*")
-		if !ok || name == "" || !isSHA256(sum) {
-			return nil, fmt.Errorf("list of checksums, line %d: want a SHA-256 and a file name, have %q", n, clip(line))
-		}
-		if other, twice := sums[name]; twice && other != sum {
-			return nil, fmt.Errorf("list of checksums, line %d: a second checksum for %q", n, name)
-		}
-		sums[name] = sum
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("list of checksums: %w", err)
-	}
-	if len(sums) == 0 {
-		return nil, fmt.Errorf("list of checksums: it is empty")
-	}
-	return sums, nil
 }
 
 func isSHA256(s string) bool {

@@ -35,34 +35,6 @@ func TestReleaseURL(t *testing.T) {
 	}
 }
 
-func TestParseSums(t *testing.T) {
-	a, b := strings.Repeat("a0", 32), strings.Repeat("b1", 32)
-	for _, test := range []struct {
-		name, text string
-		want       map[string]string
-		err        string
-	}{
-		{"two files", a + "  k3s\n" + b + "  k3s-airgap-images-amd64.tar.zst\n", map[string]string{"k3s": a, "k3s-airgap-images-amd64.tar.zst": b}, ""},
-		{"binary mode, CRLF, upper case, blank lines", strings.ToUpper(a) + " *k3s\r\n\n", map[string]string{"k3s": a}, ""},
-		{"the same twice", a + "  k3s\n" + a + "  k3s\n", map[string]string{"k3s": a}, ""},
-		{"two sums for one", a + "  k3s\n" + b + "  k3s\n", nil, `line 2: a second checksum for "k3s"`},
-		{"a page", "<html>", nil, "line 1: want a SHA-256"},
-		{"no name", a + "  ", nil, "line 1: want a SHA-256"},
-		{"short", a[2:] + "  k3s", nil, "line 1: want a SHA-256"},
-		{"not hex", "zz" + a[2:] + "  k3s", nil, "line 1: want a SHA-256"},
-		{"empty", "\n", nil, "it is empty"},
-		{"one endless line", strings.Repeat("a", 1<<17), nil, "too long"},
-	} {
-		got, err := ParseSums([]byte(test.text))
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-		if (err == nil) != (test.err == "") || !strings.Contains(text(err), test.err) {
-			t.Errorf("%s: error %v, want one with %q", test.name, err, test.err)
-		}
-	}
-}
-
 func TestInterfaceOf(t *testing.T) {
 	recorded := testdata(t, "ip-addr.txt")
 	for _, test := range []struct{ name, links, mac, want, err string }{
@@ -141,21 +113,4 @@ func TestComplaint(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
-}
-
-// FuzzParseSums: what is taken for a checksum is one.
-func FuzzParseSums(f *testing.F) {
-	f.Add([]byte(strings.Repeat("a0", 32) + "  k3s\n" + strings.Repeat("b1", 32) + " *k3s-airgap-images-amd64.tar.zst\n"))
-	f.Add([]byte("<html>not found</html>"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		sums, err := ParseSums(data)
-		if (err == nil) != (len(sums) > 0) {
-			t.Errorf("%d checksums beside the error %v", len(sums), err)
-		}
-		for name, sum := range sums {
-			if name == "" || !isSHA256(sum) {
-				t.Errorf("%q has %q", name, sum)
-			}
-		}
-	})
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/fetch"
 )
 
 // Download is a file that a lab's k3s needs, and where it is to be had.
@@ -65,7 +66,7 @@ func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url 
 	if remote {
 		data, err := os.ReadFile(kept)
 		if err == nil {
-			if sums, err := ParseSums(data); err == nil {
+			if sums, err := fetch.ParseSums(data); err == nil {
 				return sums, nil
 			} // damaged: fetched anew
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +77,7 @@ func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url 
 	if err != nil {
 		return nil, err
 	}
-	sums, err := ParseSums(data)
+	sums, err := fetch.ParseSums(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", url, err)
 	}

@@ -27,12 +27,15 @@ func TestParseSums(t *testing.T) {
 		{name: "tagged", text: "SHA512 (k3s) = " + sumA + sumA + "\nSHA256 (k3s) = " + sumB + "\n", want: map[string]string{"k3s": sumB}},
 		{name: "the same twice", text: sumA + "  k3s\n" + sumA + " *k3s\n", want: map[string]string{"k3s": sumA}},
 		{name: "two for one name", text: sumA + "  k3s\n" + sumB + "  k3s\n", failure: `line 2: a second checksum for "k3s"`},
-		{name: "a page", text: "<html>please log in", failure: "line 1"},
+		{name: "a page", text: "<html>please log in", failure: "line 1: want a SHA-256"},
 		{name: "a short checksum", text: sumA + "  k3s\nabc  other\n", failure: "line 2"},
-		{name: "a short tagged checksum", text: "SHA256 (k3s) = abc\n", failure: "line 1"},
-		{name: "no name", text: sumA + "\n", failure: "line 1"},
+		{name: "a short tagged checksum", text: "SHA256 (k3s) = abc\n", failure: "line 1: want a SHA-256"},
+		{name: "no name", text: sumA + "\n", failure: "line 1: want a SHA-256"},
 		{name: "other algorithms alone", text: "SHA512 (k3s) = " + sumA + sumA + "\n", failure: "empty"},
-		{name: "nothing", text: "\n", failure: "empty"},
+		{name: "nothing", text: "\n", failure: "it is empty"},
+		{name: "no name, but blanks", text: sumA + "  ", failure: "line 1: want a SHA-256"},
+		{name: "not hexadecimal", text: "zz" + sumA[2:] + "  k3s", failure: "line 1: want a SHA-256"},
+		{name: "one endless line", text: strings.Repeat("a", 1<<17), failure: "too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseSums([]byte(tt.text))
@@ -53,6 +56,7 @@ func TestParseSums(t *testing.T) {
 }
 
 func FuzzParseSums(f *testing.F) {
+	f.Add([]byte("<html>not found</html>"))
 	f.Add([]byte(sumA + "  k3s\n" + sumB + " *img\nSHA256 (x) = " + sumA + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sums, err := ParseSums(data)
@@ -60,7 +64,7 @@ func FuzzParseSums(f *testing.F) {
 			t.Fatalf("%d checksums, %v", len(sums), err)
 		}
 		for name, sum := range sums {
-			if name == "" || len(sum) != 64 || strings.ToLower(sum) != sum {
+			if name == "" || !isSHA256(sum) || strings.ToLower(sum) != sum {
 				t.Errorf("%q %q", name, sum)
 			}
 		}
@@ -86,7 +90,7 @@ func TestChecksum(t *testing.T) {
 		{name: "a list", handlers: []http.HandlerFunc{body(list)}, requests: 1},
 		{name: "500 then a list", handlers: []http.HandlerFunc{status(500), body(list)}, requests: 2},
 		{name: "truncated then a list", handlers: []http.HandlerFunc{truncated, body(list)}, requests: 2},
-		{name: "a page", handlers: []http.HandlerFunc{body([]byte("<html>please log in"))}, requests: 1, failure: "line 1"},
+		{name: "a page", handlers: []http.HandlerFunc{body([]byte("<html>please log in"))}, requests: 1, failure: "line 1: want a SHA-256"},
 		{name: "a list without it", handlers: []http.HandlerFunc{body([]byte(sumA + "  other\n"))}, requests: 1, failure: `names no checksum of "k3s"`},
 		{name: "404", handlers: []http.HandlerFunc{status(404)}, requests: 1, failure: "404 Not Found"},
 		{name: "too long", handlers: []http.HandlerFunc{body(make([]byte, sumsLimit+1))}, requests: 1, failure: "more than 1048576 bytes"},
