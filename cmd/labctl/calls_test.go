@@ -53,7 +53,7 @@ const oneNode = "nodes:\n  - {name: cp1, role: server, address: 192.168.56.10}\n
 // the same command succeeds when it is run again. Nothing is made twice, and nothing is left.
 func TestEveryCallFails(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	s := newStage(t)
@@ -184,7 +184,7 @@ func (s *stage) failOnce(step string, after bool, stderr string) (seen func() in
 // it could not be started; a call that never ends, at its limit. The next up works.
 func TestCallRefused(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	s := newStage(t)

@@ -229,7 +229,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`( \(SIMULATED\)|SIMULATED | · SIMULATED| --simulate)`), ""},
 	{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "MAC"},
-	{regexp.MustCompile(`\b\d+[dhms](\d+[hms])?\b`), "AGE"},
+	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"}, // not a part of a generated name
 	{regexp.MustCompile(`\b(web|hello)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"},
 	{regexp.MustCompile(`\bweb-svc-[a-z0-9]{5}\b`), "web-svc-SLICE"},
 	{regexp.MustCompile(`\bsvclb-traefik-[a-z0-9]{8}\b`), "svclb-traefik-ID"},

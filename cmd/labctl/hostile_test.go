@@ -90,7 +90,7 @@ func TestHostileTextOnTheTerminal(t *testing.T) {
 // TestEndlessFile: a file without an end is no reason to read on.
 func TestEndlessFile(t *testing.T) {
 	if _, err := os.Stat("/dev/zero"); err != nil {
-		t.Skip(err)
+		t.Skipf("not run: %v", err)
 	}
 	for _, args := range [][]string{{"--lab", "/dev/zero", "plan"}, {"verify", "--evidence", "/dev/zero"}} {
 		var out, errs bytes.Buffer

@@ -102,8 +102,9 @@ func killables() []*killable {
 // other than this test's own, one without the race detector for example. LABCTL_TABLES names a folder for the table.
 func TestKilledAnywhere(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
+	t.Parallel()
 	rows := chosenDeaths()
 	first := newActor(t)
 	if wanted := os.Getenv("LABCTL_KILLS"); wanted == "all" {
@@ -217,11 +218,7 @@ func (a *actor) program(args ...string) *program {
 		binary = os.Args[0]
 	}
 	p.Cmd = exec.Command(binary, append([]string{"--simulate"}, args...)...)
-	p.Env = []string{actAsLabctl + "=1", "PATH=" + os.Getenv("PATH")}
-	for _, key := range []string{"XDG_DATA_HOME", "XDG_CACHE_HOME", "HOME"} {
-		p.Env = append(p.Env, key+"="+a.stage.env(key))
-	}
-	p.Dir = a.stage.dir
+	p.Dir, p.Env = a.stage.dir, a.stage.environ()
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	return p
 }

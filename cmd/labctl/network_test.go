@@ -95,10 +95,11 @@ func troubles(s *stage) []trouble {
 // TestNetworkMisbehaves lets labctl meet each trouble. It succeeds, or ends at its limit and names the cause, and then the next up works.
 func TestNetworkMisbehaves(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	s := newStage(t)
+	s.watched = true
 	file := filepath.Join(s.dir, "two.yaml")
 	if err := os.WriteFile(file, []byte(twoNodes), 0o600); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ func TestOfflineNamespace(t *testing.T) {
 			t.Skipf("not run: %v", err)
 		}
 	}
+	t.Parallel()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {

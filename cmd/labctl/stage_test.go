@@ -27,6 +27,8 @@ type stage struct {
 	dir  string
 	root string // all that labctl and VirtualBox know of; what save and restore copy
 
+	watched bool // labctl runs in this process: see run
+
 	mu     sync.Mutex
 	decide func(sim.Event) sim.Ruling // nil: nothing goes wrong
 
@@ -234,12 +236,36 @@ func (s *stage) copy(from, to string) {
 	}
 }
 
-// run runs labctl in this process and returns its exit status and what it printed.
+// run runs labctl and returns its exit status and what it printed: the one that LABCTL_TEST_BINARY names, in a process of its own, or
+// that of the test in this process, where the race detector sees it.
 func (s *stage) run(args ...string) (status int, stdout, stderr string) {
-	return s.runLimited(0, args...)
+	s.t.Helper()
+	binary := os.Getenv(testBinary)
+	if binary == "" || s.watched {
+		return s.runLimited(0, args...)
+	}
+	cmd := exec.CommandContext(s.t.Context(), binary, append([]string{"--simulate"}, args...)...)
+	cmd.Dir, cmd.Env = s.dir, s.environ()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// runLimited is run with another limit of each call of VBoxManage.
+// environ is what a labctl in a process of its own is given.
+func (s *stage) environ() []string {
+	all := []string{actAsLabctl + "=1", "PATH=" + os.Getenv("PATH")}
+	for _, key := range []string{"XDG_DATA_HOME", "XDG_CACHE_HOME", "HOME"} {
+		all = append(all, key+"="+s.env(key))
+	}
+	return all
+}
+
+// runLimited runs labctl in this process, with another limit of each call of VBoxManage.
 func (s *stage) runLimited(limit time.Duration, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	a := newApp(strings.NewReader(""), &out, &errs, s.env)

@@ -21,7 +21,7 @@ import (
 // when, and changes nothing. The up then ends as if nothing had been.
 func TestSecondOneIsTold(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	a := &actor{stage: newStage(t)}
@@ -66,7 +66,7 @@ func TestSecondOneIsTold(t *testing.T) {
 // themselves. Each is destroyed without touching the other; a lab that wants another's addresses is refused before anything is made.
 func TestTwoLabsAtOnce(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	a := &actor{stage: newStage(t)}
@@ -167,7 +167,7 @@ func meeting(steps ...string) func(sim.Event) sim.Ruling {
 // touches nothing foreign, and destroy finds what is the lab's by its mark.
 func TestDamagedFolder(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	s := newStage(t)
@@ -251,7 +251,7 @@ func (s *stage) moveMachine(to string) error {
 // copy and nothing else.
 func TestCopiedFolder(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("not run: -short leaves out what takes minutes")
 	}
 	t.Parallel()
 	s := newStage(t)
