@@ -40,6 +40,7 @@ type lab struct {
 	data, cache string // XDG_DATA_HOME and XDG_CACHE_HOME
 	bin         string
 	image       string // what the machines boot; the file SHA256 beside it has its checksum
+	origin      string // the server that the image and k3s come from; empty: the folders that they are in
 	vbox        string // what labctl takes for VBoxManage: the front
 	nodes       []node
 	k3s         release
@@ -89,9 +90,13 @@ func (l *lab) configure() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	image, source := l.image, l.k3s.source
+	if l.origin != "" {
+		image, source = l.origin+"/image/"+filepath.Base(image), l.origin+"/k3s"
+	}
 	var y strings.Builder
-	fmt.Fprintf(&y, "image:\n  url: %s\n  sha256: %s\n  diskGiB: %d\n  user: ubuntu\n", l.image, bytes.TrimSpace(sum), diskGiB)
-	fmt.Fprintf(&y, "k3s:\n  version: %s\n  source: %s\n%snodes:\n", l.k3s.version, l.k3s.source, l.k3s.images)
+	fmt.Fprintf(&y, "image:\n  url: %s\n  sha256: %s\n  diskGiB: %d\n  user: ubuntu\n", image, bytes.TrimSpace(sum), diskGiB)
+	fmt.Fprintf(&y, "k3s:\n  version: %s\n  source: %s\n%snodes:\n", l.k3s.version, source, l.k3s.images)
 	for _, n := range l.nodes {
 		fmt.Fprintf(&y, "  - {name: %s, role: %s, address: %s, cpus: %d, memoryMiB: %d}\n", n.name, n.role, n.address, n.cpus, n.memory)
 	}
