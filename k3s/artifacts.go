@@ -79,3 +79,13 @@ func CompareVersions(a, b string) int {
 	}
 	return cmp.Compare(build(a), build(b))
 }
+
+// NextMinor returns the minor version after a release's: v1.35 after v1.34.3+k3s1. Of what is no version it is empty.
+func NextMinor(version string) string {
+	major, minor, ok := strings.Cut(semver.MajorMinor(version), ".")
+	n, err := strconv.Atoi(minor)
+	if !ok || err != nil {
+		return ""
+	}
+	return major + "." + strconv.Itoa(n+1)
+}

@@ -50,3 +50,11 @@ func TestCompareVersions(t *testing.T) {
 		}
 	}
 }
+
+func TestNextMinor(t *testing.T) {
+	for version, want := range map[string]string{"v1.34.3+k3s1": "v1.35", "v1.9.0+k3s1": "v1.10", "v1.34.3-rc1+k3s1": "v1.35", "latest": "", "": ""} {
+		if got := NextMinor(version); got != want {
+			t.Errorf("NextMinor(%q) = %q, want %q", version, got, want)
+		}
+	}
+}

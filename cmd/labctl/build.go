@@ -98,7 +98,7 @@ func (b *builder) cause(err error) error {
 		return err
 	}
 	err = errors.Join(all...)
-	if errors.Is(err, provider.ErrDowngrade) {
+	if errors.Is(err, provider.ErrUpgrade) {
 		return usage(err)
 	}
 	return err

@@ -27,7 +27,7 @@ func (p *Provider) server() kind {
 	return kind{
 		required: clusterInputs,
 		replace:  []string{"name", "machine", "podCIDR", "serviceCIDR"},
-		refuse:   refuseDowngrade,
+		refuse:   refuseVersion,
 		ensure:   p.ensureServer,
 		read: func(ctx context.Context, _ string, in props) (props, error) {
 			return p.readK3s(ctx, in, func(context.Context) (string, error) { return p.o.Folder.Token() })

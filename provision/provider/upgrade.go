@@ -9,19 +9,28 @@ import (
 	"github.com/labctl/labctl/k3s"
 )
 
-// ErrDowngrade says that an older k3s than the installed one is asked for.
-var ErrDowngrade = errors.New("k3s can't go back to an older version")
+// ErrUpgrade says that k3s can't be changed from the installed version to the wanted one.
+var ErrUpgrade = errors.New("k3s can't be changed to that version")
 
-// refuseDowngrade compares the version that is installed on the server with the one that is wanted there. A server that is made
-// anew, with an empty disk, may have any.
-func refuseDowngrade(old, wanted props) error {
+// refuseVersion compares the version that is installed on the server with the one that is wanted there: neither an older one nor one
+// that leaves out a minor version can go on with its data. A server that is made anew, with an empty disk, may have any.
+// Source: https://kubernetes.io/releases/version-skew-policy and https://docs.k3s.io/upgrades.
+func refuseVersion(old, wanted props) error {
 	have, want := old.text("version"), wanted.text("version")
-	if have == "" || old.text("machine") != wanted.text("machine") || k3s.CompareVersions(want, have) >= 0 {
+	if have == "" || old.text("machine") != wanted.text("machine") {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is installed on %q and has written the cluster's data, which %s may not be able to read: "+
-		"set k3s.version to %s or newer, or make the lab anew with labctl destroy and labctl up",
-		ErrDowngrade, have, old.text("name"), want, have)
+	reason, way := "", ""
+	switch next := k3s.NextMinor(have); {
+	case k3s.CompareVersions(want, have) < 0:
+		reason, way = "which "+want+" may not be able to read", have+" or newer"
+	case next != "" && k3s.CompareVersions(want, k3s.NextMinor(next)) >= 0:
+		reason, way = "and Kubernetes goes from one minor version to the next and leaves none out", "a release of "+next+" first"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %s is installed on %q and has written the cluster's data, %s: "+
+		"set k3s.version to %s, or make the lab anew with labctl destroy and labctl up", ErrUpgrade, have, old.text("name"), reason, way)
 }
 
 // rolling lets agents that are at work be changed one by one, each Ready again before the next. Agents that are new take no turns.

@@ -8,28 +8,31 @@ import (
 	"testing/synctest"
 )
 
-func TestRefuseDowngrade(t *testing.T) {
+func TestRefuseVersion(t *testing.T) {
 	on := func(machine, version string) props {
 		return props{"name": "cp1", "machine": machine, "version": version}
 	}
 	for _, test := range []struct {
 		name    string
 		old, in props
-		refused bool
+		refused string // part of the way out; empty: it is not refused
 	}{
-		{"the same", on("m", "v1.34.3+k3s1"), on("m", "v1.34.3+k3s1"), false},
-		{"newer", on("m", "v1.34.3+k3s1"), on("m", "v1.35.0+k3s1"), false},
-		{"older", on("m", "v1.34.3+k3s1"), on("m", "v1.34.2+k3s1"), true},
-		{"an older build", on("m", "v1.34.3+k3s2"), on("m", "v1.34.3+k3s1"), true},
-		{"older, on a new machine", on("m", "v1.34.3+k3s1"), on("n", "v1.33.0+k3s1"), false},
-		{"nothing before", props{}, on("m", "v1.33.0+k3s1"), false},
+		{"the same", on("m", "v1.34.3+k3s1"), on("m", "v1.34.3+k3s1"), ""},
+		{"newer", on("m", "v1.34.3+k3s1"), on("m", "v1.35.0+k3s1"), ""},
+		{"the last of the next minor version", on("m", "v1.34.3+k3s1"), on("m", "v1.35.12+k3s1"), ""},
+		{"a minor version left out", on("m", "v1.34.3+k3s1"), on("m", "v1.36.0+k3s1"), "set k3s.version to a release of v1.35 first, or make the lab anew"},
+		{"older", on("m", "v1.34.3+k3s1"), on("m", "v1.34.2+k3s1"), "set k3s.version to v1.34.3+k3s1 or newer, or make the lab anew"},
+		{"an older build", on("m", "v1.34.3+k3s2"), on("m", "v1.34.3+k3s1"), "set k3s.version to v1.34.3+k3s2 or newer, or make the lab anew"},
+		{"older, on a new machine", on("m", "v1.34.3+k3s1"), on("n", "v1.33.0+k3s1"), ""},
+		{"much newer, on a new machine", on("m", "v1.30.3+k3s1"), on("n", "v1.34.0+k3s1"), ""},
+		{"nothing before", props{}, on("m", "v1.33.0+k3s1"), ""},
 	} {
-		err := refuseDowngrade(test.old, test.in)
-		if errors.Is(err, ErrDowngrade) != test.refused {
+		err := refuseVersion(test.old, test.in)
+		if test.refused == "" && err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if err != nil && (!strings.Contains(err.Error(), `"cp1"`) || !strings.Contains(err.Error(), "or newer, or make the lab anew")) {
-			t.Errorf("%s: no way out: %v", test.name, err)
+		if test.refused != "" && (!errors.Is(err, ErrUpgrade) || !strings.Contains(err.Error(), `"cp1"`) || !strings.Contains(err.Error(), test.refused)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.refused)
 		}
 	}
 }
