@@ -93,11 +93,11 @@ func (a *app) runBreak(ctx context.Context, named []string) (err error) {
 	}
 	s.ui.Done(id, "injected")
 	if len(named) == 0 {
-		s.ui.Print(fmt.Sprintf("broken      something, at random%s\nnext        labctl%s verify\nmend        labctl%s fix (it tells what it was)\n",
-			s.mode(), s.simulateFlag(), s.simulateFlag()))
+		s.ui.Print(fmt.Sprintf("broken      something, at random%s\nnext        %s\nmend        %s (it tells what it was)\n",
+			s.mode(), s.next("verify"), s.next("fix")))
 		return nil
 	}
-	s.ui.Print(fmt.Sprintf("broken      %s%s\nnext        labctl%s verify %s\nmend        labctl%s fix\n", f.Title, s.mode(), s.simulateFlag(), f.Exercise, s.simulateFlag()))
+	s.ui.Print(fmt.Sprintf("broken      %s%s\nnext        %s\nmend        %s\n", f.Title, s.mode(), s.next("verify "+f.Exercise), s.next("fix")))
 	return nil
 }
 
@@ -111,7 +111,7 @@ func (s *session) brokenHint(err error) error {
 	if errors.Is(err, fault.ErrPresent) {
 		status = exitUsage
 	}
-	return hinted(status, err, "labctl"+s.simulateFlag()+" fix")
+	return hinted(status, err, s.next("fix"))
 }
 
 // anyFault chooses one of the faults that the lab can have and has not.
@@ -167,7 +167,7 @@ func (a *app) runFaults() error {
 		}
 		return a.printJSON(doc)
 	}
-	a.ui.Print(faultList(all, mode) + fmt.Sprintf("next  labctl%s break %s\n", a.simulateFlag(), all[0].ID))
+	a.ui.Print(faultList(all, mode) + fmt.Sprintf("next  %s\n", a.next("break "+all[0].ID)))
 	return nil
 }
 

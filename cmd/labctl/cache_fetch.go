@@ -58,7 +58,7 @@ func (a *app) runCacheFetch(ctx context.Context) error {
 	if pulled := pulledImages(s.lab); pulled != "" {
 		text += "not in it " + pulled + "\n"
 	}
-	a.ui.Print(text + fmt.Sprintf("next     labctl%s up\n", a.simulateFlag()))
+	a.ui.Print(text + fmt.Sprintf("next     %s\n", a.next("up")))
 	return nil
 }
 

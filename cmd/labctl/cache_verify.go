@@ -52,11 +52,17 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	status := exitOK
 	for _, c := range all {
 		r := verifiedSummary{Path: c.Path, Kind: c.kind, Status: "pass"}
-		if c.Size >= slowToRead {
+		slow := c.Size >= slowToRead
+		if slow {
 			s.ui.Start(c.Path, s.inCache(c.Path))
 		}
 		err := s.verifyCached(ctx, c)
-		s.ui.Done(c.Path, "read")
+		switch {
+		case slow && err != nil:
+			s.ui.Fail(c.Path, "not as it should be")
+		case slow:
+			s.ui.Done(c.Path, "read")
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -124,12 +130,12 @@ func (s *session) wayOut(c cached) string {
 	}
 	switch {
 	case c.kind == kindBase && len(machines) > 0:
-		return fmt.Sprintf("what stands on it is damaged too (%s): labctl%s destroy, then VBoxManage closemedium disk %q --delete, then labctl%[2]s up",
-			strings.Join(machines, ", "), s.simulateFlag(), c.Path)
+		return fmt.Sprintf("what stands on it is damaged too (%s): %s, then VBoxManage closemedium disk %q --delete, then %s",
+			strings.Join(machines, ", "), s.next("destroy"), c.Path, s.next("up"))
 	case c.kind == kindBase:
 		return fmt.Sprintf("VBoxManage closemedium disk %q --delete; up makes it anew", c.Path)
 	case len(c.usedBy) == 0:
-		return fmt.Sprintf("labctl%s cache prune, since nobody needs it", s.simulateFlag())
+		return s.next("cache prune") + ", since nobody needs it"
 	}
-	return fmt.Sprintf("labctl%s cache fetch, which fetches it anew, as up would", s.simulateFlag())
+	return s.next("cache fetch") + ", which fetches it anew, as up would"
 }

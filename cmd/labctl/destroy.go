@@ -110,7 +110,7 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err := s.folder.Remove(); err != nil {
 		return fmt.Errorf("removing the lab's folder: %w", err)
 	}
-	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        labctl%s up\n", s.lab.Name, a.mode(), a.simulateFlag()))
+	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        %s\n", s.lab.Name, a.mode(), a.next("up")))
 	return nil
 }
 

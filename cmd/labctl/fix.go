@@ -52,10 +52,10 @@ func (a *app) runFix(ctx context.Context, ids []string) (err error) {
 	}
 	if err != nil {
 		s.ui.Fail(id, "undoing them failed")
-		return hinted(exitUnable, err, "labctl"+s.simulateFlag()+" fix again, once the cause is gone; labctl"+s.simulateFlag()+" up mends most of what is left")
+		return hinted(exitUnable, err, s.next("fix")+" again, once the cause is gone; "+s.next("up")+" mends most of what is left")
 	}
 	s.ui.Done(id, "undone")
-	s.ui.Print(fixed(undone) + fmt.Sprintf("next        labctl%s verify\n", s.simulateFlag()))
+	s.ui.Print(fixed(undone) + fmt.Sprintf("next        %s\n", s.next("verify")))
 	return nil
 }
 

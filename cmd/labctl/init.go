@@ -36,6 +36,6 @@ func (a *app) runInit() error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	a.ui.Print(fmt.Sprintf("wrote %s\nnext        labctl%s plan\n", path, a.simulateFlag()))
+	a.ui.Print(fmt.Sprintf("wrote %s\nnext        %s\n", path, a.next("plan")))
 	return nil
 }

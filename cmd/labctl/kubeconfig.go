@@ -34,7 +34,7 @@ func (a *app) runKubeconfig(merge bool) error {
 	defer s.close()
 	ours, err := os.ReadFile(s.folder.Kubeconfig())
 	if missing(err) {
-		return hinted(exitUnable, fmt.Errorf("lab %q has no cluster yet", s.lab.Name), "labctl"+s.simulateFlag()+" up")
+		return hinted(exitUnable, fmt.Errorf("lab %q has no cluster yet", s.lab.Name), s.next("up"))
 	}
 	if err != nil {
 		return err

@@ -119,7 +119,7 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 	if err != nil {
 		return err
 	}
-	again := fmt.Sprintf("labctl%s labs %s", a.simulateFlag(), e.Number)
+	again := a.next("labs " + e.Number)
 	if o.language != "" {
 		again += " --lang " + o.language
 	}
@@ -136,9 +136,9 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 	}
 	fmt.Fprintf(&t, "# %s %s\n\n%s\n\n%s\n\n", page.Number, page.Title, page.Goal, strings.TrimSpace(page.Body))
 	if len(e.Faults) > 0 {
-		fmt.Fprintf(&t, "break labctl%s break NAME (%s), then labctl%s fix\n", a.simulateFlag(), strings.Join(e.Faults, ", "), a.simulateFlag())
+		fmt.Fprintf(&t, "break %s (%s), then %s\n", a.next("break NAME"), strings.Join(e.Faults, ", "), a.next("fix"))
 	}
-	fmt.Fprintf(&t, "hint  %s --hint\nnext  labctl%s verify %s\n", again, a.simulateFlag(), page.Number)
+	fmt.Fprintf(&t, "hint  %s --hint\nnext  %s\n", again, a.next("verify "+page.Number))
 	a.ui.Print(t.String())
 	return nil
 }
@@ -167,7 +167,7 @@ func (a *app) listExercises(all []labs.Exercise, language labs.Language) error {
 			Exercises []exerciseSummary `json:"exercises"`
 		}{schema, summaries})
 	}
-	fmt.Fprintf(&t, "next  labctl%s labs %s\n", a.simulateFlag(), all[0].Number)
+	fmt.Fprintf(&t, "next  %s\n", a.next("labs "+all[0].Number))
 	a.ui.Print(t.String())
 	return nil
 }

@@ -44,7 +44,7 @@ func (a *app) runLogs(ctx context.Context, name string, k3s bool, lines int) err
 		machine := s.folder.Machine(n.Name)
 		log, err := machine.Console()
 		if missing(err) {
-			return hinted(exitUnable, fmt.Errorf("machine %q has written nothing to its console yet (%s)", n.Name, machine.SerialLog()), "labctl"+s.simulateFlag()+" status")
+			return hinted(exitUnable, fmt.Errorf("machine %q has written nothing to its console yet (%s)", n.Name, machine.SerialLog()), s.next("status"))
 		}
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ func (a *app) runPlan(ctx context.Context, to string) (err error) {
 	if len(changes) == 0 {
 		fmt.Fprintf(&t, "lab %q%s: nothing to change\n", s.lab.Name, a.mode())
 	} else {
-		fmt.Fprintf(&t, "lab %q%s: %s\nnext     labctl%s up\n", s.lab.Name, a.mode(), counted(len(changes)), a.simulateFlag())
+		fmt.Fprintf(&t, "lab %q%s: %s\nnext     %s\n", s.lab.Name, a.mode(), counted(len(changes)), a.next("up"))
 	}
 	a.ui.Print(t.String())
 	return nil

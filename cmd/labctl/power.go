@@ -44,17 +44,22 @@ func (a *app) runDown(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if err := s.eachMachine(ctx, hypervisor, func(n config.Node, m vbox.Machine) error {
-		s.ui.Start(n.Name, "machine "+n.Name)
-		if err := hypervisor.StopMachine(ctx, m.UUID, stopGrace, func(t string) { s.ui.Step(n.Name, t) }); err != nil {
-			s.ui.Fail(n.Name, "stopping it failed")
-			return err
-		}
-		s.ui.Done(n.Name, "stopped")
-		return nil
+		return s.stopMachine(ctx, hypervisor, n.Name, m.UUID, stopGrace)
 	}); err != nil {
 		return err
 	}
-	s.ui.Print(fmt.Sprintf("lab %q is down%s\nnext        labctl%s start\n", s.lab.Name, s.mode(), s.simulateFlag()))
+	s.ui.Print(fmt.Sprintf("lab %q is down%s\nnext        %s\n", s.lab.Name, s.mode(), s.next("start")))
+	return nil
+}
+
+// stopMachine shows how a node's machine shuts down, and switches it off after the grace.
+func (s *session) stopMachine(ctx context.Context, hypervisor *vbox.Client, node, uuid string, grace time.Duration) error {
+	s.ui.Start(node, "machine "+node)
+	if err := hypervisor.StopMachine(ctx, uuid, grace, func(t string) { s.ui.Step(node, t) }); err != nil {
+		s.ui.Fail(node, "stopping it failed")
+		return err
+	}
+	s.ui.Done(node, "stopped")
 	return nil
 }
 
@@ -94,7 +99,7 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 	if err := b.start(ctx, false); err != nil {
 		return err
 	}
-	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        labctl%s verify\n", s.lab.Name, s.mode(), s.simulateFlag()))
+	s.ui.Print(fmt.Sprintf("lab %q is up again%s\nnext        %s\n", s.lab.Name, s.mode(), s.next("verify")))
 	return nil
 }
 
@@ -107,7 +112,7 @@ func (b *builder) start(ctx context.Context, restored bool) error {
 	stage, machines := b.reached()
 	if len(machines) < len(b.lab.Nodes) {
 		return hinted(exitUnable, fmt.Errorf("lab %q has %d machines, and %d of them exist", b.lab.Name, len(b.lab.Nodes), len(machines)),
-			"labctl"+b.simulateFlag()+" up")
+			b.next("up"))
 	}
 	if _, err := b.stack.Up(ctx, provision.Program(b.lab, b.parts()), machines); err != nil {
 		return timedOut(b.cause(err))
@@ -152,7 +157,7 @@ func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n con
 	name := s.vmName(n.Name)
 	m, err := hypervisor.Machine(ctx, name)
 	if errors.Is(err, vbox.ErrNotFound) {
-		return hinted(exitUnable, fmt.Errorf("machine %q does not exist", name), "labctl"+s.simulateFlag()+" up")
+		return hinted(exitUnable, fmt.Errorf("machine %q does not exist", name), s.next("up"))
 	}
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func (s *session) sameFolder(ctx context.Context, hypervisor *vbox.Client) error
 		}
 		slices.Sort(names)
 		return hinted(exitUnable, fmt.Errorf("lab %q has lost its folder %q, and with it the keys to its machines (%s)", s.lab.Name, s.folder.Path, strings.Join(names, ", ")),
-			"put the folder back, or remove the machines, which bear the lab's mark: labctl"+s.simulateFlag()+" destroy")
+			"put the folder back, or remove the machines, which bear the lab's mark: "+s.next("destroy"))
 	}
 	for _, ref := range machines {
 		m, err := hypervisor.Machine(ctx, ref.UUID)
@@ -80,7 +80,7 @@ func (s *session) sameFolder(ctx context.Context, hypervisor *vbox.Client) error
 		}
 		if !below(m.ConfigFile, s.folder.Path) {
 			return hinted(exitUnable, fmt.Errorf("the lab's folder %q was copied or moved: the files of its machine %q are in %q", s.folder.Path, m.Name, filepath.Dir(m.ConfigFile)),
-				"work from the folder where they are (XDG_DATA_HOME), or remove the machines, which bear the lab's mark: labctl"+s.simulateFlag()+" destroy")
+				"work from the folder where they are (XDG_DATA_HOME), or remove the machines, which bear the lab's mark: "+s.next("destroy"))
 		}
 	}
 	return nil

@@ -60,12 +60,12 @@ func (a *app) openStored() (*session, error) {
 	if err != nil {
 		s.close()
 		if errors.Is(err, labdir.ErrNoLab) {
-			return nil, hinted(exitUnable, fmt.Errorf("there is no lab %q yet%s", wanted.Name, a.mode()), "labctl"+a.simulateFlag()+" up")
+			return nil, hinted(exitUnable, fmt.Errorf("there is no lab %q yet%s", wanted.Name, a.mode()), a.next("up"))
 		}
 		return nil, err
 	}
 	if differ(stored, wanted) {
-		a.ui.Info(fmt.Sprintf("the configuration has changed since the last up; this is about the lab as it was made (labctl%s plan shows the difference)", a.simulateFlag()))
+		a.ui.Info(fmt.Sprintf("the configuration has changed since the last up; this is about the lab as it was made (%s shows the difference)", a.next("plan")))
 	}
 	s.lab = stored
 	return s, nil
@@ -192,12 +192,12 @@ func (a *app) mode() string {
 	return ""
 }
 
-// simulateFlag repeats --simulate in the next command to type.
-func (a *app) simulateFlag() string {
+// next is a command of labctl's to type next, with --simulate where this one had it.
+func (a *app) next(words string) string {
 	if a.simulate {
-		return " --simulate"
+		return "labctl --simulate " + words
 	}
-	return ""
+	return "labctl " + words
 }
 
 // hypervisor returns VBoxManage, or says how to get it.

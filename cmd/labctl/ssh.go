@@ -35,7 +35,7 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 	}
 	c, _, err := s.connect(ctx, n)
 	if err != nil {
-		return hinted(exitUnable, err, "labctl"+s.simulateFlag()+" status")
+		return hinted(exitUnable, err, s.next("status"))
 	}
 	defer c.Close()
 	status, err := c.Shell(ctx, joinWords(command), a.stdin, a.stdout, a.stderr, len(command) == 0)

@@ -68,7 +68,7 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 			fmt.Fprintf(&t, "  %-8s %-8s %s\n", n.Name, n.Role, n.Address)
 		}
 	}
-	next := "labctl" + b.simulateFlag() + " up"
+	next := b.next("up")
 	if cluster {
 		fmt.Fprintf(&t, "kubeconfig  %s\n", sum.Kubeconfig)
 	}
@@ -76,7 +76,7 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 		if !b.simulate {
 			fmt.Fprintf(&t, "demo        http://%s:%d/ (and the same port on every node)\n", b.lab.Server().Address, b.lab.Demo.NodePort)
 		}
-		next = "labctl" + b.simulateFlag() + " verify"
+		next = b.next("verify")
 	}
 	fmt.Fprintf(&t, "next        %s\n", next)
 	b.ui.Print(t.String())

@@ -136,7 +136,7 @@ func (b *builder) leftOver(stage provision.Stage) error {
 	for _, r := range b.stack.Resources() {
 		if _, ok := b.lab.Node(r.Name); r.Type == "Machine" && !ok {
 			return hinted(exitUsage, fmt.Errorf("the lab has a machine of node %q, which the configuration no longer has, and up --to deletes nothing", r.Name),
-				"labctl"+b.simulateFlag()+" up, which asks before it deletes the machine; or put the node back")
+				b.next("up, which asks before it deletes the machine; or put the node back"))
 		}
 	}
 	return nil
