@@ -213,11 +213,7 @@ type program struct {
 
 func (a *actor) program(args ...string) *program {
 	p := &program{a: a, begun: make(chan struct{}), over: make(chan struct{})}
-	binary := os.Getenv(testBinary)
-	if binary == "" {
-		binary = os.Args[0]
-	}
-	p.Cmd = exec.Command(binary, append([]string{"--simulate"}, args...)...)
+	p.Cmd = exec.Command(binaryOfTest(), append([]string{"--simulate"}, args...)...)
 	p.Dir, p.Env = a.stage.dir, a.stage.environ()
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	return p

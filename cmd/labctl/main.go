@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/labctl/labctl/internal/noquery"
 )
 
 func main() { os.Exit(mainExit()) }
 
 // mainExit runs labctl on the process's arguments and returns its exit status. Tests call it in a process of its own.
 func mainExit() int {
+	noquery.Done() // before anything reads the environment
 	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage {
 		return runSimulatedVBoxManage(os.Args[2:])
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/labctl/labctl/internal/noquery"
 )
 
 // TestMain makes the test binary be labctl, too: testscript runs it under that name, and labctl runs itself as its own
@@ -19,6 +22,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == simulatedVBoxManage || os.Getenv(actAsLabctl) != "" {
 		os.Exit(mainExit())
 	}
+	noquery.Done()
 	testscript.Main(m, map[string]func(){
 		"labctl":     func() { os.Exit(labctlOfTest()) },
 		"vboxmanage": func() { os.Exit(runSimulatedVBoxManage(append([]string{worldOfTest()}, os.Args[1:]...))) },
@@ -35,6 +39,9 @@ func labctlOfTest() int {
 	fmt.Fprintf(os.Stderr, "%s=%q: %v\n", testBinary, binary, err)
 	return exitUnable
 }
+
+// binaryOfTest is what a test starts that needs labctl in a process of its own.
+func binaryOfTest() string { return cmp.Or(os.Getenv(testBinary), os.Args[0]) }
 
 // testBinary is the variable that names the labctl to test where a process of its own is needed.
 const testBinary = "LABCTL_TEST_BINARY"

@@ -36,6 +36,7 @@ var rules = []rule{
 	{"checks/collect", ours("provision/...", "vbox"), "collect asks through interfaces"},
 	{"internal/fault", ours("vbox", "provision/...", "internal/sim", "checks/...", "cmd/..."), "faults reach machines and nodes through interfaces"},
 	{"internal/sim", ours("cmd/...", "provision/..."), "the simulation learns only what a real machine would"},
+	{"internal/noquery", append([]string{"fmt", "strings"}, ours("...")...), "it must be initialised right after os"},
 	{"internal/yaml", ours("internal/ssh", "internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
 	{"internal/ssh", ours("internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
 	{"internal/fetch", ours("internal/ssh", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
