@@ -97,7 +97,7 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 	if part.complete() && check(ctx, part.file, sum) == nil { // a run was killed right before the end
 		return target, part.finish(target)
 	}
-	for {
+	for again := false; ; again = true {
 		resumed, err := c.download(ctx, u, part, progress)
 		if err != nil {
 			return "", errors.Join(err, part.settle(err))
@@ -109,9 +109,11 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 		if !errors.Is(err, ErrChecksum) {
 			return "", err
 		}
-		if derr := part.discard(); derr != nil || !resumed {
+		// A beginning that an earlier run has left may be another file's, or damaged on the disk: once more, from nothing. What is
+		// wrong then too, also where the line broke and the rest was asked for, is wrong on the server.
+		if derr := part.discard(); derr != nil || !resumed || again {
 			return "", errors.Join(err, derr)
-		} // the beginning may have been another file's, or damaged on the disk: once more, from nothing
+		}
 	}
 }
 

@@ -78,6 +78,8 @@ const rightRange = "bytes 80000-159999/160000"
 func TestFetchResumes(t *testing.T) {
 	right := rest(206, content[half:], "Content-Range", rightRange, "ETag", tag)
 	begins := cut("ETag", tag)
+	wrongBegins := rest(200, make([]byte, half), "Content-Length", strconv.Itoa(len(content)), "ETag", tag)
+	wrongRest := rest(206, make([]byte, half), "Content-Range", rightRange, "ETag", tag)
 	rows := []struct {
 		name     string
 		handlers []http.HandlerFunc
@@ -106,10 +108,12 @@ func TestFetchResumes(t *testing.T) {
 		{name: "206 of no known file", handlers: []http.HandlerFunc{begins, rest(206, content[half:], "Content-Range", rightRange), good},
 			ranges: []string{"", "bytes=80000-", ""}},
 		{name: "416", handlers: []http.HandlerFunc{begins, rest(416, nil), good}, ranges: []string{"", "bytes=80000-", ""}},
-		{name: "the rest is wrong", handlers: []http.HandlerFunc{begins, rest(206, make([]byte, half), "Content-Range", rightRange, "ETag", tag), good},
+		{name: "the rest is wrong", handlers: []http.HandlerFunc{begins, wrongRest, good},
 			ranges: []string{"", "bytes=80000-", ""}},
-		{name: "the rest is wrong, and so is all", handlers: []http.HandlerFunc{begins, rest(206, make([]byte, half), "Content-Range", rightRange, "ETag", tag), body(make([]byte, len(content)))},
+		{name: "the rest is wrong, and so is all", handlers: []http.HandlerFunc{begins, wrongRest, body(make([]byte, len(content)))},
 			ranges: []string{"", "bytes=80000-", ""}, failure: "checksum mismatch"},
+		{name: "all is wrong, over a line that breaks", handlers: []http.HandlerFunc{wrongBegins, wrongRest, wrongBegins, wrongRest, wrongBegins, wrongRest, wrongBegins},
+			ranges: []string{"", "bytes=80000-", "", "bytes=80000-"}, failure: "checksum mismatch"},
 		{name: "500, then the rest", handlers: []http.HandlerFunc{begins, status(500), right}, ranges: []string{"", "bytes=80000-", "bytes=80000-"}},
 		{name: "stalled, then the rest", handlers: []http.HandlerFunc{begins, silent, right}, stall: 500 * time.Millisecond,
 			ranges: []string{"", "bytes=80000-", "bytes=80000-"}},
