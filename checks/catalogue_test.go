@@ -359,6 +359,15 @@ func fixtures() map[string][]fixture {
 			{"no curl on w1", func(f *Facts) {
 				f.probe("w1", false, webIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "w1: curl: not found" })
 			}, Unknown, "curl: not found"},
+			{"one try each, which a dead pod may be missed by", func(f *Facts) { f.fewProbes(false, webIP) }, Unknown, "3 answers are too few to have met each of the 2 pods"},
+			{"one try each, and one pod", func(f *Facts) {
+				f.fewProbes(false, webIP)
+				f.pod("web-w1", func(p *Pod) { p.Ready = false })
+			}, Pass, ""},
+			{"one try each, and pods that a table tells in part", func(f *Facts) {
+				f.fewProbes(false, webIP)
+				f.Cluster.Pods.Partial = "namespace demo only"
+			}, Unknown, "3 answers are too few to have met each of the 2 pods"},
 			{"a headless web-svc", func(f *Facts) { f.changeService("web-svc", func(s *Service) { s.ClusterIP = netip.Addr{} }) }, Fail, "demo/web-svc ClusterIP <none>"},
 			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
 			w2Unreached(),
@@ -374,6 +383,15 @@ func fixtures() map[string][]fixture {
 			{"fails after good tries", func(f *Facts) {
 				f.Probes = append(f.Probes, Probe{Where: "w1", Pod: "labctl/labctl-probe-w1", Target: netip.MustParseAddrPort(webIP), Outcome: TimedOut})
 			}, Fail, "w1: 10.43.31.179:80 timed out"},
+			{"one try each, which a dead pod may be missed by", func(f *Facts) { f.fewProbes(true, webIP) }, Unknown, "3 answers are too few to have met each of the 2 pods"},
+			{"one try each, and one pod", func(f *Facts) {
+				f.fewProbes(true, webIP)
+				f.pod("web-w1", func(p *Pod) { p.Ready = false })
+			}, Pass, ""},
+			{"one try each, and pods that a table tells in part", func(f *Facts) {
+				f.fewProbes(true, webIP)
+				f.Cluster.Pods.Partial = "namespace demo only"
+			}, Unknown, "3 answers are too few to have met each of the 2 pods"},
 			{"exec is refused", func(f *Facts) {
 				f.probe("w1", true, webIP, func(p *Probe) { p.Outcome, p.Why = NotAsked, "Error from server: error dialing backend" })
 			}, Fail, "w1: its pod cannot be asked: kubectl exec fails: Error from server: error dialing backend"},

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -254,6 +255,7 @@ func answerResult(f Facts, inPods bool, hint string) Result {
 		j.judge(false, "web-svc has a ClusterIP and a port", s.String(), f.Cluster.Services.From.showing(s.String()))
 		return j.result(hintDemo)
 	}
+	good := 0
 	for _, n := range f.Lab.Nodes {
 		probes := f.probes(n.Name, target, func(p Probe) bool { return (p.Pod != "") == inPods })
 		expected := fmt.Sprintf("%s: %s answers", n.Name, target)
@@ -265,9 +267,37 @@ func answerResult(f Facts, inPods bool, hint string) Result {
 		}
 		for _, p := range probes {
 			judgeProbe(&j, p, expected, n.Name)
+			if p.OK() {
+				good++
+			}
 		}
 	}
+	if pods := f.readyPods(s); len(j.bad.expected) == 0 && good > 0 && missed(pods, good) > tooLucky {
+		j.unknown("", fmt.Sprintf("%d answers are too few to have met each of the %d pods: one that never answers could hide", good, pods))
+	}
 	return j.result(hint)
+}
+
+// tooLucky is how large the chance may be that a pod which never answers was met by no try.
+const tooLucky = 0.01
+
+// missed is how likely it is, at most, that connections so many met not every one of so many pods.
+func missed(pods, connections int) float64 {
+	return float64(pods) * math.Pow(1-1/float64(pods), float64(connections))
+}
+
+// readyPods is how many pods of web's a connection may meet: as many as it should have, where the pods are not known.
+func (f Facts) readyPods(s Service) int {
+	if !f.Cluster.Pods.whole() {
+		return webReplicas
+	}
+	ready := 0
+	for _, p := range f.Cluster.Pods.Value {
+		if p.matches(s) && p.live() {
+			ready++
+		}
+	}
+	return max(ready, 1)
 }
 
 // judgeProbe judges that a probe got a good answer. A probe that did not work says nothing, unless what kept it from working is a finding.

@@ -304,7 +304,7 @@ func evalBalance(f Facts) Result {
 		}
 	}
 	expected := fmt.Sprintf("each of the %d ready pods answers", len(h.nodeOf))
-	luck := float64(len(h.nodeOf)) * math.Pow(1-1/float64(len(h.nodeOf)), float64(tries))
+	luck := missed(len(h.nodeOf), tries)
 	switch {
 	case len(silent) == 0:
 		j.judge(true, expected, fmt.Sprintf("all did, in %d connections", tries), shown.showing(counts...))

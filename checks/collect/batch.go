@@ -151,10 +151,11 @@ func (f framing) run(ctx context.Context, r Runner, node string) []Item {
 		err = runErr // the broken frame is only its consequence
 	}
 	took := time.Since(started)
-	answered := make([]bool, len(batch))
+	tried, last := make([]int, len(batch)), make([]int, len(batch)) // times that each was run to its end, and its last exit status
 	var items []Item
 	for _, f := range frames {
-		answered[f.index] = true
+		tried[f.index]++
+		last[f.index] = f.exit
 		item := Item{
 			Where: node, Command: batch[f.index].Text, Exit: f.exit, Started: started, Took: took,
 			Stdout: redact(f.stdout), Stderr: redact(f.stderr),
@@ -166,7 +167,7 @@ func (f framing) run(ctx context.Context, r Runner, node string) []Item {
 		items = append(items, item)
 	}
 	for i, c := range batch {
-		if answered[i] || c.IfFailed {
+		if c.complete(tried[i], last[i]) {
 			continue
 		}
 		item := Item{Where: node, Command: c.Text, Err: "no answer", Started: started, Took: took}

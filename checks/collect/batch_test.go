@@ -269,6 +269,37 @@ func TestBatchThatBreaks(t *testing.T) {
 	}
 }
 
+// A command that is to be repeated is not done when its tries so far went well and the session ended: the rest says that it is missing.
+func TestRepeatedCommandCutOff(t *testing.T) {
+	cut := errors.New("w1: connection lost")
+	frame := func(exit int) string { return fmt.Sprintf("labctl N 0\n\nlabctl N 0 %d\n", exit) }
+	tried := func(exit int) answer { return answer{Command: "curl", Exit: exit} }
+	lost := answer{Command: "curl", Err: cut.Error()}
+	for name, x := range map[string]struct {
+		command command
+		out     string
+		err     error
+		want    []answer
+	}{
+		"after one of three":                  {command{Times: 3}, frame(0), cut, []answer{tried(0), lost}},
+		"within the second":                   {command{Times: 3}, frame(0) + "labctl N 0\n2", cut, []answer{tried(0), lost}},
+		"after two, without an error":         {command{Times: 3}, frame(0) + frame(0), nil, []answer{tried(0), tried(0), {Command: "curl", Err: "no answer"}}},
+		"after all":                           {command{Times: 2}, frame(0) + frame(0), cut, []answer{tried(0), tried(0)}},
+		"after one that failed":               {command{Times: 3}, frame(0) + frame(7), cut, []answer{tried(0), tried(7)}},
+		"until it succeeds, after a failure":  {command{Times: 3, Until: true}, frame(7), cut, []answer{tried(7), lost}},
+		"until it succeeds, after success":    {command{Times: 3, Until: true}, frame(7) + frame(0), cut, []answer{tried(7), tried(0)}},
+		"until it succeeds, after all failed": {command{Times: 2, Until: true}, frame(7) + frame(7), cut, []answer{tried(7), tried(7)}},
+	} {
+		x.command.Text = "curl"
+		r := runnerFunc(func(context.Context, string, io.Reader) ([]byte, []byte, error) {
+			return []byte(x.out), []byte(x.out), x.err
+		})
+		if diff := cmp.Diff(x.want, answers(framing{[]command{x.command}, "N"}.run(t.Context(), r, "w1"))); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
 	ca := strings.Repeat("ab", 32)
 	for in, want := range map[string]string{

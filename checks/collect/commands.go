@@ -55,6 +55,20 @@ type command struct {
 	Pod      *podScript // what Stdin makes a pod run
 }
 
+// complete says whether a command that was tried so often, and ended with that status the last time, was to be run no more.
+func (c command) complete(tried, last int) bool {
+	switch {
+	case c.IfFailed:
+		return true // that it never was to be run looks the same
+	case tried == 0:
+		return false
+	case c.Until:
+		return last == 0 || tried >= c.Times
+	default:
+		return last != 0 || tried >= c.Times
+	}
+}
+
 // endOfInput ends what a command reads.
 const endOfInput = "LABCTL-END-OF-INPUT"
 
