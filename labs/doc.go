@@ -39,7 +39,8 @@
 // text has an empty block with the name (```nodes) where the block belongs, and must have all of them in the same order.
 //
 // A block of the kind console is typed by a test of cmd/labctl on a simulated lab, line by line where a line begins with a prompt ("$ " on
-// this computer, {{.OnServer}} or {{.OnWorker}} on a node), and what is printed must be what stands below it. A line "..." stands for any
+// this computer, {{.OnServer}} or {{.OnWorker}} on a node), and what is printed must be what stands below it. All that an
+// exercise has typed on a node is typed into one login there, which remembers variables. A line "..." stands for any
 // number of lines, "..." at the end of a line for its rest. Ages, generated names and drawn addresses may differ. A block of the kind yaml
 // is a labctl.yaml to write. A block of the kind text is not run: it is for what a simulated lab cannot do, such as changing the routes of
 // the reader's own computer. [Steps] is this list of things to do.

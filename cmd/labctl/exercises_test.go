@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,10 +40,13 @@ func TestExercises(t *testing.T) {
 			if slices.ContainsFunc(steps, func(s labs.Step) bool { return s.LabFile != "" }) {
 				l = newLearner(t)
 			}
-			l.t, l.variables = t, map[string]string{}
+			l.t, l.logins = t, map[string]*login{}
 			for _, s := range steps {
 				l.do(s)
 				done++
+			}
+			for _, in := range l.logins {
+				in.end()
 			}
 		})
 	}
@@ -56,11 +57,11 @@ func TestExercises(t *testing.T) {
 
 // learner types what a text says, and reads what comes.
 type learner struct {
-	t         *testing.T
-	labFile   string
-	env       func(string) string
-	variables map[string]string // by node: the assignments so far, for each command is a login of its own
-	errors    string            // what labctl's last command wrote to stderr
+	t       *testing.T
+	labFile string
+	env     func(string) string
+	logins  map[string]*login // by node: what a text types there is typed into one shell
+	errors  string            // what labctl's last command wrote to stderr
 }
 
 // newLearner makes a lab. The agents join in the order of the file, so that their pod networks are those of the texts.
@@ -114,20 +115,20 @@ func (l *learner) do(s labs.Step) {
 	}
 }
 
-var assignment = regexp.MustCompile(`^[A-Z]+=\S*(\$\(.*\))?$`)
-
 // typed returns what a step's command prints.
 func (l *learner) typed(s labs.Step) string {
 	l.t.Helper()
 	words := strings.Fields(s.Command)
 	switch {
-	case s.Node != "" && assignment.MatchString(s.Command):
-		l.variables[s.Node] += s.Command + "\n"
-		return ""
 	case s.Node != "":
-		return l.labctl("ssh", s.Node, "--", l.variables[s.Node]+s.Command)
+		in := l.logins[s.Node]
+		if in == nil || in.over() {
+			in = l.login(s.Node)
+		}
+		return in.enter(l, s.Command)
 	case words[0] == "labctl" && words[1] == "ssh" && len(words) == 3:
-		return "" // logs in; the commands behind are typed there
+		l.login(words[2])
+		return ""
 	case words[0] == "labctl":
 		return l.labctl(words[1:]...)
 	case words[0] == "curl" && len(words) == 3 && words[1] == "-sS":
@@ -137,28 +138,10 @@ func (l *learner) typed(s labs.Step) string {
 	return ""
 }
 
-// terminal is where a command's two streams come together.
-type terminal struct {
-	mutex  sync.Mutex
-	screen bytes.Buffer // not embedded: its ReadFrom would go round the mutex
-}
-
-func (t *terminal) Write(b []byte) (int, error) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	return t.screen.Write(b)
-}
-
-func (t *terminal) String() string {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	return t.screen.String()
-}
-
 // labctl returns what labctl prints: of ssh both streams, of its other commands the results only.
 func (l *learner) labctl(args ...string) string {
 	l.t.Helper()
-	var out, errs terminal
+	var out, errs screen
 	app := newApp(strings.NewReader(""), &out, &errs, l.env)
 	if args[0] == "ssh" {
 		app.stderr = &out // the remote command's; labctl's own progress still goes to errs

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // serveSSH is sshd on the guest of a disk, for one connection.
@@ -225,12 +226,22 @@ func (s *session) login(ctx context.Context, ch ssh.Channel, isCommand bool, com
 	return status
 }
 
-// interactive is a login shell with a prompt. Each line is a script of its own: cd and variables do not outlive it.
+// interactive is a login shell with a prompt. Nobody types into a program: those that it starts have an empty input.
 func (s *session) interactive(ctx context.Context, host string, ch ssh.Channel) (int, error) {
-	t := term.NewTerminal(ch, fmt.Sprintf("%s@%s:~$ ", s.user, host))
+	t := term.NewTerminal(ch, "")
+	sh, err := s.interpreter(nil, home(s.user), nil, t, t)
+	if err != nil {
+		return 255, err
+	}
+	defer sh.close()
 	fmt.Fprintf(t, "Welcome to Ubuntu 22.04.5 LTS (SIMULATED)\n")
 	status := 0
+	typed := "" // so far; a command may need more than one line
 	for {
+		t.SetPrompt(s.prompt(host, sh.runner.Dir))
+		if typed != "" {
+			t.SetPrompt("> ")
+		}
 		line, err := t.ReadLine()
 		if errors.Is(err, io.EOF) {
 			return status, nil
@@ -238,16 +249,37 @@ func (s *session) interactive(ctx context.Context, host string, ch ssh.Channel) 
 		if err != nil {
 			return 255, err
 		}
-		switch strings.TrimSpace(line) {
-		case "":
-			continue
-		case "exit", "logout":
+		if typed == "" && strings.TrimSpace(line) == "logout" {
 			return status, nil
 		}
-		if status, err = s.run(ctx, line, "bash", nil, home(s.user), nil, t, t); err != nil {
-			return 255, err
+		typed += line + "\n"
+		file, err := s.parse(typed, "bash")
+		if syntax.IsIncomplete(err) {
+			continue
+		}
+		typed = ""
+		if err != nil {
+			fmt.Fprintf(t, "bash: %v\n", err)
+			status = 2
+			continue
+		}
+		for _, statement := range file.Stmts {
+			if status, err = exitOf(sh.runner.Run(ctx, statement)); err != nil {
+				return 255, err
+			}
+			if sh.runner.Exited() {
+				return status, nil
+			}
 		}
 	}
+}
+
+// prompt is Ubuntu's, which calls the user's own folder ~.
+func (s *session) prompt(host, dir string) string {
+	if rest, ok := strings.CutPrefix(dir, home(s.user)); ok && (rest == "" || rest[0] == '/') {
+		dir = "~" + rest
+	}
+	return fmt.Sprintf("%s@%s:%s$ ", s.user, host, dir)
 }
 
 // finish tells the exit status and closes the channel.

@@ -135,21 +135,39 @@ func (s *session) loginEnv(g *guest) map[string]string {
 
 // run interprets a script and returns its exit status. An error means that the session is over.
 func (s *session) run(ctx context.Context, script, name string, params []string, dir string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	variant := syntax.LangBash
-	if s.posix {
-		variant = syntax.LangPOSIX
-	}
-	file, err := syntax.NewParser(syntax.Variant(variant)).Parse(strings.NewReader(script), name)
+	file, err := s.parse(script, name)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 2, nil
 	}
-	// With a pipe of ours as standard input the interpreter starts no goroutine that reads on after the script has ended.
-	in, closeIn, err := pipeFrom(stdin)
+	sh, err := s.interpreter(params, dir, stdin, stdout, stderr)
 	if err != nil {
 		return 1, err
 	}
-	defer closeIn()
+	defer sh.close()
+	return exitOf(sh.runner.Run(ctx, file))
+}
+
+func (s *session) parse(script, name string) (*syntax.File, error) {
+	variant := syntax.LangBash
+	if s.posix {
+		variant = syntax.LangPOSIX
+	}
+	return syntax.NewParser(syntax.Variant(variant)).Parse(strings.NewReader(script), name)
+}
+
+// interpreter is a shell on the guest: its variables, functions and folder outlive what it runs.
+type interpreter struct {
+	runner *interp.Runner
+	close  func()
+}
+
+func (s *session) interpreter(params []string, dir string, stdin io.Reader, stdout, stderr io.Writer) (*interpreter, error) {
+	// With a pipe of ours as standard input the interpreter starts no goroutine that reads on after the script has ended.
+	in, closeIn, err := pipeFrom(stdin)
+	if err != nil {
+		return nil, err
+	}
 	env := &guestEnviron{vars: s.env}
 	runner, err := interp.New(
 		interp.Env(env),
@@ -164,11 +182,16 @@ func (s *session) run(ctx context.Context, script, name string, params []string,
 		interp.AccessHandler(s.access),
 	)
 	if err != nil {
-		return 1, err
+		closeIn()
+		return nil, err
 	}
 	runner.Reset()
 	env.started = true
-	err = runner.Run(ctx, file)
+	return &interpreter{runner, closeIn}, nil
+}
+
+// exitOf is the exit status in what the interpreter returned. What else it may be means that the session is over.
+func exitOf(err error) (int, error) {
 	var status interp.ExitStatus
 	switch {
 	case err == nil:
