@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -195,7 +197,8 @@ func (s *session) nothingBelow(ctx context.Context, hypervisor *vbox.Client) err
 		if err != nil {
 			return fmt.Errorf("looking at machine %q: %w", ref.Name, err)
 		}
-		if strings.HasPrefix(m.ConfigFile, s.folder.Path+string(os.PathSeparator)) {
+		files := append(slices.Collect(maps.Values(m.Media)), m.ConfigFile)
+		if slices.ContainsFunc(files, func(file string) bool { return below(file, s.folder.Path) }) {
 			return hinted(exitUnable, fmt.Errorf("machine %q is not marked as this lab's, but its files are in %q: the folder is left as it is", m.Name, s.folder.Path),
 				"VBoxManage unregistervm "+m.UUID+" --delete, if you don't need it; then labctl destroy again")
 		}

@@ -91,11 +91,3 @@ func (s *session) orphaned() bool {
 	_, err := s.folder.Owner()
 	return errors.Is(err, labdir.ErrNoLab)
 }
-
-// below tells whether a file is in a folder, by whatever links both are named.
-func below(file, folder string) bool {
-	if real, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil && within(folder, filepath.Join(real, filepath.Base(file))) {
-		return true
-	}
-	return within(folder, file)
-}

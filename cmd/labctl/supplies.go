@@ -191,7 +191,7 @@ func (s *session) addMachines(ctx context.Context, u *cacheUsage) error {
 	}
 	bases := map[string]string{} // UUID -> path
 	for _, m := range media {
-		if within(s.cache.Dir, m.Path) {
+		if below(m.Path, s.cache.Dir) {
 			bases[m.UUID] = m.Path
 		}
 	}
@@ -212,13 +212,4 @@ func (s *session) addMachines(ctx context.Context, u *cacheUsage) error {
 		}
 	}
 	return nil
-}
-
-// within says whether path is below dir, also where one of them is written by way of a link.
-func within(dir, path string) bool {
-	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir && within(real, path) {
-		return true
-	}
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
