@@ -2,7 +2,6 @@ package k3s
 
 import (
 	"cmp"
-	"encoding/hex"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -48,11 +47,6 @@ func ImagesFileName(sums map[string]string, arch string) (name string, ok bool) 
 		}
 	}
 	return "", false
-}
-
-func isSHA256(s string) bool {
-	raw, err := hex.DecodeString(s)
-	return err == nil && len(raw) == 32
 }
 
 // ReleaseURL returns where source keeps a file of a version: source is a URL below which VERSION/FILE is found, or a

@@ -24,16 +24,16 @@ type Download struct {
 
 // Texts fetches small files.
 type Texts interface {
-	FetchText(ctx context.Context, source string, max int64) ([]byte, error)
+	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
 }
 
 // Downloads lists what the nodes of a lab need: the binary first, then the archives of images, if labctl.yaml asks for some. arch
 // is the guests' (a GOARCH). A release's list of checksums is kept in the folder keep, so that it is fetched once and a later run
 // needs no network; what is kept is no less to be trusted than what a second download would say.
-func Downloads(ctx context.Context, texts Texts, keep string, l config.K3s, arch string) ([]Download, error) {
+func Downloads(ctx context.Context, texts Texts, keep string, l config.K3s, arch string, progress fetch.Progress) ([]Download, error) {
 	binary, list := FileNames(l.Version, arch)
 	listURL := ReleaseURL(l.Source, l.Version, list)
-	sums, err := checksums(ctx, texts, keep, l, listURL)
+	sums, err := checksums(ctx, texts, keep, l, listURL, progress)
 	if err != nil {
 		return nil, fmt.Errorf("checksums of k3s %s: %w", l.Version, err)
 	}
@@ -58,7 +58,7 @@ func Downloads(ctx context.Context, texts Texts, keep string, l config.K3s, arch
 
 // checksums returns a release's list of checksums, from the folder keep if it is there. A folder of releases is always asked
 // itself: it is at hand, and people change what is in it.
-func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url string) (map[string]string, error) {
+func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url string, progress fetch.Progress) (map[string]string, error) {
 	const most = 1 << 20
 	source := sha256.Sum256([]byte(l.Source))
 	kept := filepath.Join(keep, l.Version, hex.EncodeToString(source[:4])+"-"+filepath.Base(url))
@@ -73,7 +73,7 @@ func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url 
 			return nil, err
 		}
 	}
-	data, err := texts.FetchText(ctx, url, most)
+	data, err := texts.FetchText(ctx, url, most, progress)
 	if err != nil {
 		return nil, err
 	}

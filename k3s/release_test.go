@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/fetch"
 )
 
 // texts is what a server has, by URL; it counts what is asked for.
@@ -19,7 +20,7 @@ type texts struct {
 	asked int
 }
 
-func (x *texts) FetchText(_ context.Context, source string, _ int64) ([]byte, error) {
+func (x *texts) FetchText(_ context.Context, source string, _ int64, _ fetch.Progress) ([]byte, error) {
 	x.asked++
 	text, ok := x.have[source]
 	if !ok {
@@ -68,7 +69,7 @@ func TestDownloads(t *testing.T) {
 				x.have[list] = test.list
 			}
 			for range 2 {
-				got, err := Downloads(t.Context(), x, keep, test.settings, "amd64")
+				got, err := Downloads(t.Context(), x, keep, test.settings, "amd64", fetch.Progress{})
 				if test.err != "" {
 					if err == nil || !strings.Contains(err.Error(), test.err) {
 						t.Errorf("error %v, want one with %q", err, test.err)
@@ -89,7 +90,7 @@ func TestDownloads(t *testing.T) {
 	x, keep := &texts{have: map[string]string{list: a + "  k3s\n", filepath.Join("/srv", "v1.34.3+k3s1", "sha256sum-amd64.txt"): b + "  k3s\n"}}, t.TempDir()
 	get := func(source, want string) {
 		t.Helper()
-		got, err := Downloads(t.Context(), x, keep, settings(func(k *config.K3s) { k.Source = source }), "amd64")
+		got, err := Downloads(t.Context(), x, keep, settings(func(k *config.K3s) { k.Source = source }), "amd64", fetch.Progress{})
 		if err != nil || got[0].SHA256 != want {
 			t.Errorf("error %v, got %v", err, got)
 		}

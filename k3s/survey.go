@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/labctl/labctl/internal/fetch"
 )
 
 // State is what of k3s is on a node now.
@@ -139,7 +141,7 @@ func parseSurvey(out []byte, mac string) (found, error) {
 
 func (f found) file(value string) error {
 	sum, path, ok := strings.Cut(value, " ")
-	if !ok || !isSHA256(sum) {
+	if !ok || !fetch.IsSHA256(sum) {
 		return fmt.Errorf("not a checksum and a path: %q", clip(value))
 	}
 	f.files[path] = sum

@@ -22,6 +22,7 @@ type builder struct {
 	*session
 	provider *provider.Provider
 	stack    *engine.Stack
+	archives []string // as archiveNames has found them
 }
 
 // guestArch is what VirtualBox runs on an x86 host, the only kind labctl makes machines for.
@@ -57,7 +58,7 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
 	parts := b.parts()
 	var err error
-	if parts.Archives, err = b.provider.ArchiveNames(ctx, b.lab.K3s); err != nil {
+	if parts.Archives, err = b.archiveNames(ctx); err != nil {
 		return nil, err
 	}
 	token, err := b.folder.Token()
@@ -68,6 +69,24 @@ func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
 		return nil, err
 	}
 	return provision.Program(b.lab, parts), nil
+}
+
+// archiveNames names the archives of images that the nodes get, once a run: a list of checksums may have to be fetched for that,
+// and archives on this computer to be read.
+func (b *builder) archiveNames(ctx context.Context) ([]string, error) {
+	if b.archives != nil || !b.lab.K3s.Airgap && len(b.lab.K3s.Images) == 0 {
+		return b.archives, nil
+	}
+	const id = "archives"
+	b.ui.Start(id, "the archives of container images")
+	names, err := b.provider.ArchiveNames(ctx, b.lab.K3s, func(text string) { b.ui.Step(id, text) })
+	if err != nil {
+		b.ui.Fail(id, "")
+		return nil, err
+	}
+	b.ui.Done(id, fmt.Sprintf("%d named", len(names)))
+	b.archives = names
+	return names, nil
 }
 
 // parts are what a lab always has.

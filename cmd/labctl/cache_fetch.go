@@ -43,7 +43,7 @@ func (a *app) runCacheFetch(ctx context.Context) error {
 	if err := s.fetchBase(ctx, image); err != nil {
 		return err
 	}
-	supplies, err := s.k3sSupplies(ctx, s.cache, s.lab)
+	supplies, err := s.listedSupplies(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,19 @@ func (a *app) runCacheFetch(ctx context.Context) error {
 	}
 	a.ui.Print(text + fmt.Sprintf("next     %s\n", a.next("up")))
 	return nil
+}
+
+// listedSupplies asks for the list of k3s's checksums.
+func (s *session) listedSupplies(ctx context.Context) ([]supply, error) {
+	const id = "list"
+	s.ui.Start(id, "the checksums of k3s "+s.lab.K3s.Version)
+	all, err := s.k3sSupplies(ctx, s.cache, s.lab, fetch.Steps(func(text string) { s.ui.Step(id, text) }, "fetching"))
+	if err != nil {
+		s.ui.Fail(id, "")
+		return nil, err
+	}
+	s.ui.Done(id, "")
+	return all, nil
 }
 
 // fetchBase makes the base disk. A computer that only collects files for another one has no VirtualBox, and needs none.

@@ -25,7 +25,7 @@ type supply struct {
 
 // texts fetches small files: *fetch.Cache, or offline.
 type texts interface {
-	FetchText(ctx context.Context, source string, limit int64) ([]byte, error)
+	FetchText(ctx context.Context, source string, limit int64, progress fetch.Progress) ([]byte, error)
 }
 
 // offline reads what is on this computer, and fetches nothing.
@@ -33,16 +33,16 @@ type offline struct{ cache *fetch.Cache }
 
 var errNotHere = errors.New("it is not in the cache")
 
-func (o offline) FetchText(ctx context.Context, source string, limit int64) ([]byte, error) {
+func (o offline) FetchText(ctx context.Context, source string, limit int64, progress fetch.Progress) ([]byte, error) {
 	if strings.Contains(source, "://") && !strings.HasPrefix(source, "file://") {
 		return nil, fmt.Errorf("%q: %w", source, errNotHere)
 	}
-	return o.cache.FetchText(ctx, source, limit)
+	return o.cache.FetchText(ctx, source, limit, progress)
 }
 
 // k3sSupplies lists what the nodes of a lab need of k3s.
-func (s *session) k3sSupplies(ctx context.Context, t texts, lab *config.Lab) ([]supply, error) {
-	downloads, err := k3s.Downloads(ctx, t, s.releases(), lab.K3s, guestArch)
+func (s *session) k3sSupplies(ctx context.Context, t texts, lab *config.Lab, progress fetch.Progress) ([]supply, error) {
+	downloads, err := k3s.Downloads(ctx, t, s.releases(), lab.K3s, guestArch, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *session) known(ctx context.Context, lab *config.Lab) (all []supply, unk
 	} else {
 		unknown = append(unknown, "the disk image's list of checksums")
 	}
-	more, err := s.k3sSupplies(ctx, offline{s.cache}, lab)
+	more, err := s.k3sSupplies(ctx, offline{s.cache}, lab, fetch.Progress{})
 	if err != nil {
 		unknown = append(unknown, "the checksums of k3s "+lab.K3s.Version)
 	}

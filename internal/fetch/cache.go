@@ -38,13 +38,9 @@ type Cache struct {
 }
 
 // Fetch returns the path of the source's file in the cache, and fetches it first if it is not there. sha256, in
-// hexadecimal, may be empty for a local source alone; it is computed then. progress, which may be nil, is told how
-// many bytes of how many are there, -1 of these meaning unknown; it is not called for a file that is in the
-// cache. Callers in other processes wait for each other, and are told how far the one at work is.
-func (c *Cache) Fetch(ctx context.Context, source, sha256 string, progress func(done, total int64)) (path string, err error) {
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
+// hexadecimal, may be empty for a local source alone; it is computed then. For a file that is in the cache progress hears
+// nothing. Callers in other processes wait for each other, and hear that they do, and how far the one at work is.
+func (c *Cache) Fetch(ctx context.Context, source, sha256 string, progress Progress) (path string, err error) {
 	path, err = c.fetch(ctx, source, strings.ToLower(sha256), progress)
 	if err != nil {
 		return "", fmt.Errorf("fetching %q: %w", redacted(source), err)
@@ -52,7 +48,7 @@ func (c *Cache) Fetch(ctx context.Context, source, sha256 string, progress func(
 	return path, nil
 }
 
-func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(done, total int64)) (string, error) {
+func (c *Cache) fetch(ctx context.Context, source, sum string, progress Progress) (string, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return "", err
@@ -61,11 +57,11 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 		if u.Scheme != "file" {
 			return "", errors.New("a download needs a sha256")
 		}
-		if sum, err = sha256OfFile(ctx, filePath(u)); err != nil {
+		if sum, err = SHA256(ctx, filePath(u)); err != nil {
 			return "", err
 		}
 	}
-	if !isSHA256(sum) {
+	if !IsSHA256(sum) {
 		return "", fmt.Errorf("sha256 %q is not 64 hexadecimal digits", sum)
 	}
 	target := c.place(u, sum)
@@ -81,7 +77,7 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 		}
 	}
 	part := unfinished{target + partSuffix}
-	unlock, err := lockFolder(ctx, filepath.Dir(target), func() { part.report(progress) })
+	unlock, err := lockFolder(ctx, filepath.Dir(target), progress.say, func() { part.report(progress) })
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +116,7 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress func(don
 // Has tells whether the source's file is in the cache, without reading it: Fetch checks it when it is used.
 func (c *Cache) Has(source, sha256 string) bool {
 	u, err := parseSource(source)
-	if err != nil || !isSHA256(strings.ToLower(sha256)) {
+	if err != nil || !IsSHA256(strings.ToLower(sha256)) {
 		return false
 	}
 	info, err := os.Stat(c.place(u, strings.ToLower(sha256)))
@@ -130,16 +126,19 @@ func (c *Cache) Has(source, sha256 string) bool {
 // place is where the source's file lies once it is there.
 func (c *Cache) place(u *url.URL, sum string) string { return filepath.Join(c.Dir, sum, fileName(u)) }
 
-// lockFolder waits until no other process works in a folder; waiting is called while one does.
-func lockFolder(ctx context.Context, dir string, waiting func()) (unlock func(), err error) {
+// lockFolder waits until no other process works in a folder: that is said once, and waiting is called again and again.
+func lockFolder(ctx context.Context, dir string, say func(string), waiting func()) (unlock func(), err error) {
 	lock := flock.New(filepath.Join(dir, lockName))
-	for {
+	for said := false; ; said = true {
 		ok, err := lock.TryLock()
 		if err != nil {
 			return nil, fmt.Errorf("locking %q: %w", dir, err)
 		}
 		if ok {
 			return func() { lock.Close() }, nil //nolint:errcheck // ends with the process at the latest
+		}
+		if !said {
+			say("waiting for another labctl that fetches it")
 		}
 		waiting()
 		timer := time.NewTimer(lockPoll)
@@ -214,7 +213,7 @@ func redacted(source string) string {
 
 // check reports whether the file has the checksum: ErrChecksum if it has another.
 func check(ctx context.Context, file, sum string) error {
-	got, err := sha256OfFile(ctx, file)
+	got, err := SHA256(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -224,12 +223,14 @@ func check(ctx context.Context, file, sum string) error {
 	return nil
 }
 
-func isSHA256(s string) bool {
+// IsSHA256 says whether s is a checksum: 64 hexadecimal digits.
+func IsSHA256(s string) bool {
 	raw, err := hex.DecodeString(s)
 	return err == nil && len(raw) == sha256.Size
 }
 
-func sha256OfFile(ctx context.Context, file string) (string, error) {
+// SHA256 reads a file and returns its checksum, in lower case. It ends with ctx.
+func SHA256(ctx context.Context, file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err

@@ -25,7 +25,7 @@ const (
 // Checksum returns the SHA-256 that the source's file must have, 64 lower-case hexadecimal digits. checksum is that, also with
 // sha256: before it, or the URL or path of a list of checksums in which the file stands by its name. A list that was
 // fetched once is kept, so that it needs no network again; it is asked for anew with Refresh and where it lacks the name.
-func (c *Cache) Checksum(ctx context.Context, source, checksum string) (string, error) {
+func (c *Cache) Checksum(ctx context.Context, source, checksum string, progress Progress) (string, error) {
 	if sum, ok := ParseChecksum(checksum); ok {
 		return sum, nil
 	}
@@ -33,7 +33,7 @@ func (c *Cache) Checksum(ctx context.Context, source, checksum string) (string, 
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
-	sum, err := c.sumFromList(ctx, fileName(u), checksum)
+	sum, err := c.sumFromList(ctx, fileName(u), checksum, progress)
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
@@ -69,10 +69,10 @@ func (c *Cache) KnownChecksum(source, checksum string) (sum string, ok bool) {
 // ParseChecksum reads HEX or sha256:HEX; ok is false for everything else.
 func ParseChecksum(s string) (sum string, ok bool) {
 	sum = strings.ToLower(strings.TrimPrefix(s, "sha256:"))
-	return sum, isSHA256(sum)
+	return sum, IsSHA256(sum)
 }
 
-func (c *Cache) sumFromList(ctx context.Context, name, source string) (string, error) {
+func (c *Cache) sumFromList(ctx context.Context, name, source string, progress Progress) (string, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return "", err
@@ -83,7 +83,7 @@ func (c *Cache) sumFromList(ctx context.Context, name, source string) (string, e
 			return sum, nil
 		}
 	}
-	text, err := c.fetchText(ctx, u, sumsLimit)
+	text, err := c.fetchText(ctx, u, sumsLimit, progress)
 	if u.Scheme == "file" && errors.Is(err, os.ErrNotExist) { // the disk that it was on may be gone by now
 		if sum, ok := readList(kept)[name]; ok {
 			return sum, nil
@@ -100,18 +100,18 @@ func (c *Cache) sumFromList(ctx context.Context, name, source string) (string, e
 	if !ok {
 		return "", fmt.Errorf("%q names no checksum of %q", redacted(source), name)
 	}
-	if err := c.keepList(ctx, kept, text); err != nil {
+	if err := c.keepList(ctx, kept, text, progress.say); err != nil {
 		return "", fmt.Errorf("keeping %q: %w", redacted(source), err)
 	}
 	return sum, nil
 }
 
-func (c *Cache) keepList(ctx context.Context, file string, text []byte) error {
+func (c *Cache) keepList(ctx context.Context, file string, text []byte, say func(string)) error {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	unlock, err := lockFolder(ctx, dir, func() {})
+	unlock, err := lockFolder(ctx, dir, say, func() {})
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func ParseSums(data []byte) (map[string]string, error) {
 			sum, name = f[1], f[2]
 		} else if f := bsdLine.FindStringSubmatch(line); f != nil && f[1] != "SHA256" {
 			continue
-		} else if f != nil && isSHA256(f[3]) {
+		} else if f != nil && IsSHA256(f[3]) {
 			sum, name = f[3], f[2]
 		} else {
 			return nil, fmt.Errorf("list of checksums, line %d: want a SHA-256 and a file name, have %q", n, clip(line))

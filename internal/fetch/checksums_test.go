@@ -64,7 +64,7 @@ func FuzzParseSums(f *testing.F) {
 			t.Fatalf("%d checksums, %v", len(sums), err)
 		}
 		for name, sum := range sums {
-			if name == "" || !isSHA256(sum) || strings.ToLower(sum) != sum {
+			if name == "" || !IsSHA256(sum) || strings.ToLower(sum) != sum {
 				t.Errorf("%q %q", name, sum)
 			}
 		}
@@ -103,7 +103,7 @@ func TestChecksum(t *testing.T) {
 				tt.checksum = l.URL + "/sums.txt"
 			}
 			for range 2 { // the second time it is kept, unless it was no good
-				got, err := l.cache.Checksum(t.Context(), l.URL+"/v1%2Bk3s1/k3s", tt.checksum)
+				got, err := l.cache.Checksum(t.Context(), l.URL+"/v1%2Bk3s1/k3s", tt.checksum, Progress{})
 				if tt.failure != "" {
 					if err == nil || !strings.Contains(err.Error(), tt.failure) {
 						t.Errorf("Checksum = %q, %v; want %q", got, err, tt.failure)
@@ -134,7 +134,7 @@ func TestChecksumIsKept(t *testing.T) {
 	l := newLab(t, body([]byte(sumA+"  k3s\n")), body([]byte(sumB+"  k3s\n"+sumB+"  new\n")), status(404))
 	ask := func(name, want string) {
 		t.Helper()
-		if got, err := l.cache.Checksum(t.Context(), l.URL+"/"+name, l.URL+"/sums.txt"); err != nil || got != want {
+		if got, err := l.cache.Checksum(t.Context(), l.URL+"/"+name, l.URL+"/sums.txt", Progress{}); err != nil || got != want {
 			t.Errorf("Checksum(%s) = %q, %v; want %q", name, got, err, want)
 		}
 	}
@@ -149,7 +149,7 @@ func TestChecksumIsKept(t *testing.T) {
 		t.Errorf("%d requests, want 2", got)
 	}
 	l.cache.Refresh = true
-	if got, err := l.cache.Checksum(t.Context(), l.URL+"/k3s", l.URL+"/sums.txt"); err == nil {
+	if got, err := l.cache.Checksum(t.Context(), l.URL+"/k3s", l.URL+"/sums.txt", Progress{}); err == nil {
 		t.Errorf("Checksum = %q where the list is gone and was to be asked for anew", got)
 	}
 	l.cache.Refresh = false
@@ -161,7 +161,7 @@ func TestChecksumIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if got, err := l.cache.Checksum(t.Context(), "/media/stick/k3s", file); err != nil || got != sumA {
+		if got, err := l.cache.Checksum(t.Context(), "/media/stick/k3s", file, Progress{}); err != nil || got != sumA {
 			t.Errorf("Checksum = %q, %v", got, err)
 		}
 		os.Remove(file) //nolint:errcheck // gone the second time

@@ -135,7 +135,7 @@ func TestFetch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLab(t, tt.handlers...)
 			l.cache.stall = tt.stall
-			path, err := l.cache.Fetch(t.Context(), l.URL+"/images/jammy.img", sum(content), nil)
+			path, err := l.cache.Fetch(t.Context(), l.URL+"/images/jammy.img", sum(content), Progress{})
 			if got := l.requests.Load(); got != tt.requests {
 				t.Errorf("%d requests, want %d", got, tt.requests)
 			}
@@ -202,7 +202,7 @@ func TestFetchAgain(t *testing.T) {
 	l := newLab(t, good)
 	fetch := func() string {
 		t.Helper()
-		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", strings.ToUpper(sum(content)), nil)
+		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", strings.ToUpper(sum(content)), Progress{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,12 +238,12 @@ func TestFetchProgress(t *testing.T) {
 	})
 	for _, total := range []int64{int64(len(content)), -1} {
 		var last, calls int64
-		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), func(done, of int64) {
+		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{Bytes: func(done, of int64) {
 			if done <= last || of != total {
 				t.Errorf("progress(%d, %d) after %d, want more of %d", done, of, last, total)
 			}
 			last, calls = done, calls+1
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestFetchNeverUnpacks(t *testing.T) {
 		}
 		w.Write(archive.Bytes())
 	})
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/images.zip", sum(archive.Bytes()), nil)
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/images.zip", sum(archive.Bytes()), Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestFetchURLs(t *testing.T) {
 				asked = r.RequestURI
 				w.Write(content)
 			})
-			path, err := l.cache.Fetch(t.Context(), l.URL+tt.path, sum(content), nil)
+			path, err := l.cache.Fetch(t.Context(), l.URL+tt.path, sum(content), Progress{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +310,7 @@ func TestFetchFollowsRedirect(t *testing.T) {
 	l := newLab(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/elsewhere/0a1b2c", http.StatusFound)
 	}, good)
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), nil)
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestFetchFollowsRedirect(t *testing.T) {
 	there := newLab(t, good)
 	l = newLab(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, there.URL, http.StatusFound) })
 	there.Close()
-	_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), nil)
+	_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("redirect to nowhere: %v, want connection refused", err)
 	}
@@ -331,7 +331,7 @@ func TestFetchTwiceAtOnce(t *testing.T) {
 	for range 5 {
 		wg.Go(func() {
 			other := *l.cache // as another process would have
-			path, err := other.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), nil)
+			path, err := other.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -351,7 +351,7 @@ func TestFetchContext(t *testing.T) {
 	t.Run("during a transfer", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		l := newLab(t, stalled)
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), func(int64, int64) { cancel(errInterrupted) })
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{Bytes: func(int64, int64) { cancel(errInterrupted) }})
 		if !errors.Is(err, errInterrupted) || l.requests.Load() != 1 {
 			t.Errorf("err = %v after %d requests, want %v after one", err, l.requests.Load(), errInterrupted)
 		}
@@ -364,7 +364,7 @@ func TestFetchContext(t *testing.T) {
 			time.AfterFunc(10*time.Millisecond, func() { cancel(errInterrupted) })
 			return http.DefaultTransport.RoundTrip(r)
 		})
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), nil)
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{})
 		if !errors.Is(err, errInterrupted) {
 			t.Errorf("err = %v, want %v", err, errInterrupted)
 		}
@@ -375,19 +375,19 @@ func TestFetchContext(t *testing.T) {
 		var second sync.WaitGroup
 		second.Add(1)
 		var once sync.Once
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), func(int64, int64) {
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{Bytes: func(int64, int64) {
 			once.Do(func() {
 				go func() {
 					defer second.Done()
 					ctx, end := context.WithCancel(t.Context())
 					end()
-					if _, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), nil); !errors.Is(err, context.Canceled) {
+					if _, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{}); !errors.Is(err, context.Canceled) {
 						t.Errorf("second: %v, want canceled", err)
 					}
 					cancel(errInterrupted)
 				}()
 			})
-		})
+		}})
 		second.Wait()
 		if !errors.Is(err, errInterrupted) {
 			t.Errorf("first: %v, want %v", err, errInterrupted)
@@ -421,7 +421,7 @@ func TestFetchLocal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Cache{Dir: t.TempDir()}
 			var progress []int64
-			path, err := c.Fetch(t.Context(), tt.source, tt.sum, func(done, total int64) { progress = append(progress, done, total) })
+			path, err := c.Fetch(t.Context(), tt.source, tt.sum, Progress{Bytes: func(done, total int64) { progress = append(progress, done, total) }})
 			if tt.cause == nil {
 				if err != nil {
 					t.Fatal(err)
@@ -447,13 +447,13 @@ func TestFetchLocal(t *testing.T) {
 	}
 	// Once it is in the cache, the source is not needed.
 	c := &Cache{Dir: t.TempDir()}
-	if _, err := c.Fetch(t.Context(), source, "", nil); err != nil {
+	if _, err := c.Fetch(t.Context(), source, "", Progress{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(source); err != nil {
 		t.Fatal(err)
 	}
-	path, err := c.Fetch(t.Context(), source, sum(content), nil)
+	path, err := c.Fetch(t.Context(), source, sum(content), Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +475,7 @@ func TestFetchRefuses(t *testing.T) {
 				t.Errorf("asked for %v", r.URL)
 				return nil, errAny
 			})}}
-			_, err := c.Fetch(t.Context(), tt.source, tt.sum, nil)
+			_, err := c.Fetch(t.Context(), tt.source, tt.sum, Progress{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("err = %v, want %q in it", err, tt.want)
 			}
@@ -486,7 +486,7 @@ func TestFetchRefuses(t *testing.T) {
 func TestFetchHidesPassword(t *testing.T) {
 	l := newLab(t, status(404))
 	source := strings.Replace(l.URL, "http://", "http://me:secret@", 1) + "/x"
-	_, err := l.cache.Fetch(t.Context(), source, sum(content), nil)
+	_, err := l.cache.Fetch(t.Context(), source, sum(content), Progress{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("err = %v, want one without the password", err)
 	}
@@ -512,7 +512,7 @@ func TestFetchFinalErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Cache{Dir: t.TempDir(), HTTP: &http.Client{Transport: tt.transport}, backoff: time.Hour}
-			_, err := c.Fetch(t.Context(), tt.source, sum(content), nil)
+			_, err := c.Fetch(t.Context(), tt.source, sum(content), Progress{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "attempts") {
 				t.Errorf("err = %v, want one attempt and %q", err, tt.want)
 			}
@@ -557,7 +557,7 @@ func TestFetchText(t *testing.T) {
 			if tt.source == "" {
 				tt.source = l.URL + "/sha256sum-amd64.txt"
 			}
-			got, err := l.cache.FetchText(t.Context(), tt.source, tt.limit)
+			got, err := l.cache.FetchText(t.Context(), tt.source, tt.limit, Progress{})
 			if l.requests.Load() != tt.requests {
 				t.Errorf("%d requests, want %d", l.requests.Load(), tt.requests)
 			}
@@ -581,7 +581,7 @@ func TestCacheOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &Cache{Dir: filepath.Join(t.TempDir(), "images")}
-	path, err := c.Fetch(t.Context(), source, "", nil)
+	path, err := c.Fetch(t.Context(), source, "", Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -589,14 +589,14 @@ func TestCacheOfOthers(t *testing.T) {
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Fetch(t.Context(), source, "", nil); err == nil || !strings.Contains(err.Error(), "others may write to") {
+		if _, err := c.Fetch(t.Context(), source, "", Progress{}); err == nil || !strings.Contains(err.Error(), "others may write to") {
 			t.Errorf("%s: %v", dir, err)
 		}
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Fetch(t.Context(), source, "", nil); err != nil {
+	if _, err := c.Fetch(t.Context(), source, "", Progress{}); err != nil {
 		t.Error(err)
 	}
 }

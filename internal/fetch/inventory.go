@@ -46,7 +46,7 @@ func (c *Cache) Entries() ([]Entry, error) {
 		for _, dir := range dirs {
 			sum := filepath.Base(dir)
 			list := pattern != "*"
-			if !list && !isSHA256(sum) {
+			if !list && !IsSHA256(sum) {
 				continue
 			}
 			files, err := os.ReadDir(dir)

@@ -6,13 +6,16 @@ import (
 )
 
 // Steps puts the progress of a transfer into words: `what`, a tab, and bytes, rate and time left, several times a second at
-// most. What follows the tab changes all the time; whoever prints the words decides how often.
-func Steps(step func(string), what string) func(done, total int64) {
+// most. What follows the tab changes all the time; whoever prints the words decides how often. A wait is told as it is: `what: why`.
+func Steps(step func(string), what string) Progress {
 	m := meter{now: time.Now}
-	return func(done, total int64) {
-		if text := m.text(done, total); text != "" {
-			step(what + "\t" + text)
-		}
+	return Progress{
+		Bytes: func(done, total int64) {
+			if text := m.text(done, total); text != "" {
+				step(what + "\t" + text)
+			}
+		},
+		Say: func(text string) { step(what + ": " + text) },
 	}
 }
 

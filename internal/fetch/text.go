@@ -10,21 +10,21 @@ import (
 )
 
 // FetchText returns a small file's content, which is not kept. More than limit bytes are an error.
-func (c *Cache) FetchText(ctx context.Context, source string, limit int64) ([]byte, error) {
+func (c *Cache) FetchText(ctx context.Context, source string, limit int64, progress Progress) ([]byte, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
 	}
-	text, err := c.fetchText(ctx, u, limit)
+	text, err := c.fetchText(ctx, u, limit, progress)
 	if err != nil {
 		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
 	}
 	return text, nil
 }
 
-func (c *Cache) fetchText(ctx context.Context, u *url.URL, limit int64) ([]byte, error) {
+func (c *Cache) fetchText(ctx context.Context, u *url.URL, limit int64, progress Progress) ([]byte, error) {
 	var text []byte
-	err := c.attempts(ctx, u, func(int64, int64) {}, func(ctx context.Context, client *http.Client, _ *watch) error {
+	err := c.attempts(ctx, u, Progress{Say: progress.Say}, func(ctx context.Context, client *http.Client, _ *watch) error {
 		body, err := open(ctx, u, client)
 		if err != nil {
 			return err

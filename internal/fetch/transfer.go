@@ -38,7 +38,7 @@ var errStartAnew = errors.New("the server does not continue the download")
 
 // download gets u into the part, in several attempts. Each goes on with what the one before, or an earlier run, has left,
 // if the server proves that it continues the same file; resumed tells whether that happened.
-func (c *Cache) download(ctx context.Context, u *url.URL, part unfinished, progress func(done, total int64)) (resumed bool, err error) {
+func (c *Cache) download(ctx context.Context, u *url.URL, part unfinished, progress Progress) (resumed bool, err error) {
 	err = c.attempts(ctx, u, progress, func(ctx context.Context, client *http.Client, w *watch) error {
 		w.begun = part.note
 		if u.Scheme != "file" {
@@ -78,7 +78,7 @@ func transfer(ctx context.Context, u *url.URL, file string, client *http.Client,
 }
 
 // attempts calls get until it succeeds, fails for good, or has failed often enough without getting any further.
-func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, total int64), get func(context.Context, *http.Client, *watch) error) error {
+func (c *Cache) attempts(ctx context.Context, u *url.URL, progress Progress, get func(context.Context, *http.Client, *watch) error) error {
 	if u.Scheme == "file" {
 		// A disk is not tried again. go-getter hides why a file cannot be read.
 		info, err := os.Stat(filePath(u))
@@ -88,7 +88,7 @@ func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, to
 		if err := get(ctx, nil, &watch{}); err != nil {
 			return err
 		}
-		progress(info.Size(), info.Size())
+		progress.bytes(info.Size(), info.Size())
 		return nil
 	}
 	pause, furthest := orDefault(c.backoff, firstBackoff), int64(0)
@@ -109,6 +109,7 @@ func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, to
 		if attempt == maxAttempts {
 			return fmt.Errorf("given up after %d attempts: %w", attempt, err)
 		}
+		progress.say(fmt.Sprintf("%v; trying again (%d of %d)", err, attempt+1, maxAttempts))
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -122,7 +123,7 @@ func (c *Cache) attempts(ctx context.Context, u *url.URL, progress func(done, to
 
 // attempt calls get once, with a client that watches the transfer, and ends it when nothing arrives any more. It returns
 // how many bytes of the file were there at last.
-func (c *Cache) attempt(ctx context.Context, progress func(done, total int64), get func(context.Context, *http.Client, *watch) error) (reached int64, err error) {
+func (c *Cache) attempt(ctx context.Context, progress Progress, get func(context.Context, *http.Client, *watch) error) (reached int64, err error) {
 	stall := orDefault(c.stall, stallLimit)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -183,7 +184,7 @@ func isPermanent(err error) bool {
 type watch struct {
 	next     http.RoundTripper
 	arrived  func()
-	progress func(done, total int64)
+	progress Progress
 	resume   *origin                    // what is there already; nil: nothing
 	begun    func(*http.Response) error // called before the first byte of a whole file; may be nil
 	reached  int64
@@ -237,7 +238,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.done += int64(n)
 		b.reached = b.done
 		b.arrived()
-		b.progress(b.done, b.total)
+		b.progress.bytes(b.done, b.total)
 	}
 	return n, err
 }

@@ -85,9 +85,9 @@ func (p unfinished) complete() bool {
 }
 
 // report tells how far another process is.
-func (p unfinished) report(progress func(done, total int64)) {
+func (p unfinished) report(progress Progress) {
 	if o, ok := p.read(); ok && o.have > 0 {
-		progress(o.have, o.Total)
+		progress.bytes(o.have, o.Total)
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 
 // Downloads fetches a file into a cache and verifies it: *fetch.Cache.
 type Downloads interface {
-	Checksum(ctx context.Context, source, checksum string) (sha256 string, err error)
-	Fetch(ctx context.Context, source, sha256 string, progress func(done, total int64)) (path string, err error)
-	FetchText(ctx context.Context, source string, max int64) ([]byte, error)
+	Checksum(ctx context.Context, source, checksum string, progress fetch.Progress) (sha256 string, err error)
+	Fetch(ctx context.Context, source, sha256 string, progress fetch.Progress) (path string, err error)
+	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
 }
 
 // image is the base disk that all machines' disks are linked to: downloaded, verified, converted and resized once, and
@@ -60,7 +60,7 @@ func (p *Provider) ensureImage(ctx context.Context, in props, step func(string))
 
 // FetchImage returns the path of an image in the cache. checksum is its digits, or a list of checksums that names it.
 func FetchImage(ctx context.Context, d Downloads, url, checksum string, step func(string)) (path string, err error) {
-	sum, err := d.Checksum(ctx, url, checksum)
+	sum, err := d.Checksum(ctx, url, checksum, fetch.Steps(step, "fetching the image's list of checksums"))
 	if err != nil {
 		return "", err
 	}
@@ -116,6 +116,3 @@ func LockBaseDisk(ctx context.Context, base string, step func(string)) (unlock f
 	}
 	return lock.Close, nil
 }
-
-// progress reports a download.
-func progress(step func(string), what string) func(done, total int64) { return fetch.Steps(step, what) }

@@ -129,12 +129,12 @@ func archivesOf(in props) map[string]string {
 }
 
 // ArchiveNames names the archives of images that every node of the lab gets, each with its checksum, without downloading any: a
-// path's own is computed. Where labctl.yaml asks for none, nothing is asked.
-func (p *Provider) ArchiveNames(ctx context.Context, l config.K3s) ([]string, error) {
+// path's own is computed. Where labctl.yaml asks for none, nothing is asked. step may hear of waits.
+func (p *Provider) ArchiveNames(ctx context.Context, l config.K3s, step func(string)) ([]string, error) {
 	if !l.Airgap && len(l.Images) == 0 {
 		return nil, nil
 	}
-	downloads, err := p.downloads(ctx, l)
+	downloads, err := p.downloads(ctx, l, step)
 	if err != nil {
 		return nil, err
 	}

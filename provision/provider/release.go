@@ -2,14 +2,11 @@ package provider
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 
 	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/k3s"
 )
 
@@ -35,8 +32,7 @@ func (p *Provider) artifacts(ctx context.Context, in props, step func(string)) (
 // release fetches and verifies what l asks for, each file once a run.
 func (p *Provider) release(ctx context.Context, l config.K3s, step func(string)) (release, error) {
 	var r release
-	step("fetching the checksums of k3s " + l.Version)
-	downloads, err := p.downloads(ctx, l)
+	downloads, err := p.downloads(ctx, l, step)
 	if err != nil {
 		return r, err
 	}
@@ -45,7 +41,7 @@ func (p *Provider) release(ctx context.Context, l config.K3s, step func(string))
 	for _, d := range downloads {
 		have, ok := p.releases.files[d.URL]
 		if !ok {
-			path, err := p.o.Images.Fetch(ctx, d.URL, d.SHA256, progress(step, "downloading "+d.What))
+			path, err := p.o.Images.Fetch(ctx, d.URL, d.SHA256, fetch.Steps(step, "downloading "+d.What))
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", d.What, err)
 			}
@@ -62,10 +58,12 @@ func (p *Provider) release(ctx context.Context, l config.K3s, step func(string))
 }
 
 // downloads lists what l asks for, with the checksums of local files filled in.
-func (p *Provider) downloads(ctx context.Context, l config.K3s) ([]k3s.Download, error) {
+func (p *Provider) downloads(ctx context.Context, l config.K3s, step func(string)) ([]k3s.Download, error) {
 	p.releases.Lock()
 	defer p.releases.Unlock()
-	all, err := k3s.Downloads(ctx, p.o.Images, p.o.Releases, l, p.o.Arch)
+	what := "fetching the checksums of k3s " + l.Version
+	step(what)
+	all, err := k3s.Downloads(ctx, p.o.Images, p.o.Releases, l, p.o.Arch, fetch.Steps(step, what))
 	if err != nil {
 		return nil, err
 	}
@@ -74,24 +72,12 @@ func (p *Provider) downloads(ctx context.Context, l config.K3s) ([]k3s.Download,
 			continue
 		}
 		if p.releases.sums[d.URL] == "" {
-			if p.releases.sums[d.URL], err = sumOf(d.URL); err != nil {
+			step("reading " + d.What)
+			if p.releases.sums[d.URL], err = fetch.SHA256(ctx, d.URL); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.What, err)
 			}
 		}
 		all[i].SHA256 = p.releases.sums[d.URL]
 	}
 	return all, nil
-}
-
-func sumOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading %q: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
