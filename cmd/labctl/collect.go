@@ -32,6 +32,10 @@ func (a *app) runCollect(ctx context.Context, file string) error {
 	if file == "" {
 		return usage(errors.New("collect needs a file to write: labctl collect -o evidence.tar.gz"))
 	}
+	target, err := fileTarget(file)
+	if err != nil {
+		return usage(err)
+	}
 	s, err := a.openStored()
 	if err != nil {
 		return err
@@ -42,7 +46,7 @@ func (a *app) runCollect(ctx context.Context, file string) error {
 		return err
 	}
 	version, _ := build()
-	if err := writeFile(file, func(w io.Writer) error { return collect.Write(w, evidence, version) }); err != nil {
+	if err := writeFile(target, func(w io.Writer) error { return collect.Write(w, evidence, version) }); err != nil {
 		return err
 	}
 	a.ui.Print(fmt.Sprintf("%s  %d commands of lab %q%s\nnext  labctl verify --evidence %s\n", file, len(evidence.Items), s.lab.Name, a.mode(), file))

@@ -67,11 +67,12 @@ func (a *app) userKubeconfig() (string, error) {
 
 // mergeKubeconfig adds the lab to a kubeconfig. A link stays a link, and the file is whole at every moment.
 func mergeKubeconfig(path string, ours []byte) error {
-	target, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		path = target
-	} else if _, lerr := os.Lstat(path); lerr == nil {
-		return fmt.Errorf("it is a link that leads nowhere: %w", err)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	path, err := fileTarget(path)
+	if err != nil {
+		return err
 	}
 	existing, err := os.ReadFile(path)
 	if err != nil && !missing(err) {
@@ -79,9 +80,6 @@ func mergeKubeconfig(path string, ours []byte) error {
 	}
 	merged, err := k3s.MergeKubeconfig(existing, ours)
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	return labdir.WriteFile(path, merged, 0o600)
