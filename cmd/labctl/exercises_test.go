@@ -28,40 +28,41 @@ func TestExercises(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared := newLearner(t)
-	done := 0
+	typed := 0
 	for _, e := range all {
+		page, err := labs.Render(e, labs.English, config.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := labs.Steps(page.Body)
+		typed += len(steps)
 		t.Run(e.Number, func(t *testing.T) {
-			page, err := labs.Render(e, labs.English, config.Default())
-			if err != nil {
-				t.Fatal(err)
-			}
-			steps := labs.Steps(page.Body)
 			l := shared
 			if slices.ContainsFunc(steps, func(s labs.Step) bool { return s.LabFile != "" }) {
 				l = newLearner(t)
 			}
-			l.t, l.logins = t, map[string]*login{}
+			l.t, l.logins, l.variables = t, map[string]*login{}, map[string]string{}
 			for _, s := range steps {
 				l.do(s)
-				done++
 			}
 			for _, in := range l.logins {
 				in.end()
 			}
 		})
 	}
-	if !t.Failed() && done < promised {
-		t.Errorf("the texts have %d commands that are run, fewer than %d", done, promised)
+	if typed < promised {
+		t.Errorf("the texts have %d commands that are run, fewer than %d", typed, promised)
 	}
 }
 
 // learner types what a text says, and reads what comes.
 type learner struct {
-	t       *testing.T
-	labFile string
-	env     func(string) string
-	logins  map[string]*login // by node: what a text types there is typed into one shell
-	errors  string            // what labctl's last command wrote to stderr
+	t         *testing.T
+	labFile   string
+	env       func(string) string
+	logins    map[string]*login // by node: what a text types there is typed into one shell
+	variables map[string]string // of the shell on this computer
+	errors    string            // what labctl's last command wrote to stderr
 }
 
 // newLearner makes a lab. The agents join in the order of the file, so that their pod networks are those of the texts.
@@ -115,6 +116,11 @@ func (l *learner) do(s labs.Step) {
 	}
 }
 
+var (
+	assignment = regexp.MustCompile(`^([A-Z]+)=\$\((labctl .+)\)$`)
+	curl       = regexp.MustCompile(`^curl (-sS|-m (\d+)) (\S+)$`)
+)
+
 // typed returns what a step's command prints.
 func (l *learner) typed(s labs.Step) string {
 	l.t.Helper()
@@ -131,8 +137,17 @@ func (l *learner) typed(s labs.Step) string {
 		return ""
 	case words[0] == "labctl":
 		return l.labctl(words[1:]...)
-	case words[0] == "curl" && len(words) == 3 && words[1] == "-sS":
-		return l.get(words[2])
+	}
+	if m := assignment.FindStringSubmatch(s.Command); m != nil {
+		l.variables[m[1]] = strings.TrimSpace(l.typed(labs.Step{Command: m[2]}))
+		return ""
+	}
+	if m := curl.FindStringSubmatch(s.Command); m != nil {
+		limit := patience
+		if m[2] != "" {
+			limit, _ = time.ParseDuration(m[2] + "s") // digits
+		}
+		return l.get(os.Expand(m[3], func(name string) string { return l.variables[name] }), limit)
 	}
 	l.t.Fatalf("a test cannot type %q on this computer: mark the block as text", s.Command)
 	return ""
@@ -154,8 +169,8 @@ func (l *learner) labctl(args ...string) string {
 	return out.String()
 }
 
-// get is curl -sS on this computer.
-func (l *learner) get(url string) string {
+// get is curl on this computer; what went wrong it says in words of its own.
+func (l *learner) get(url string, limit time.Duration) string {
 	l.t.Helper()
 	app := newApp(strings.NewReader(""), io.Discard, io.Discard, l.env)
 	app.simulate, app.labFile = true, l.labFile
@@ -164,7 +179,7 @@ func (l *learner) get(url string) string {
 		l.t.Fatal(err)
 	}
 	defer s.close()
-	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(l.t.Context(), limit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
