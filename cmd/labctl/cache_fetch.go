@@ -49,7 +49,7 @@ func (a *app) runCacheFetch(ctx context.Context) error {
 	}
 	for _, u := range supplies {
 		if _, err := s.task(u.source, u.what, func(step func(string)) (string, error) {
-			return s.cache.Fetch(ctx, u.source, u.sha256, fetch.Steps(step, "downloading"))
+			return s.cache.Fetch(ctx, u.source, u.sha256, fetch.MostOfFile, fetch.Steps(step, "downloading"))
 		}); err != nil {
 			return err
 		}

@@ -23,6 +23,16 @@ import (
 // ErrChecksum is the cause when a file is not the one that was asked for.
 var ErrChecksum = errors.New("checksum mismatch")
 
+// ErrTooLarge is the cause when a file, or what a server sends in its place, is larger than such a file can be.
+var ErrTooLarge = errors.New("too large")
+
+// The most bytes that a file of a kind may have, generously: what is larger is no such file, and would fill the disk before its
+// checksum could tell.
+const (
+	MostOfImage int64 = 64 << 30 // a disk image
+	MostOfFile  int64 = 8 << 30  // a binary, or an archive of container images
+)
+
 // lockPoll is how often a lock that another process holds is tried.
 const lockPoll = 100 * time.Millisecond
 
@@ -38,20 +48,26 @@ type Cache struct {
 }
 
 // Fetch returns the path of the source's file in the cache, and fetches it first if it is not there. sha256, in
-// hexadecimal, may be empty for a local source alone; it is computed then. For a file that is in the cache progress hears
+// hexadecimal, may be empty for a local source alone; it is computed then. most is the most bytes that the file may
+// have; ErrTooLarge ends a fetch of more. For a file that is in the cache progress hears
 // nothing. Callers in other processes wait for each other, and hear that they do, and how far the one at work is.
-func (c *Cache) Fetch(ctx context.Context, source, sha256 string, progress Progress) (path string, err error) {
-	path, err = c.fetch(ctx, source, strings.ToLower(sha256), progress)
+func (c *Cache) Fetch(ctx context.Context, source, sha256 string, most int64, progress Progress) (path string, err error) {
+	path, err = c.fetch(ctx, source, strings.ToLower(sha256), most, progress)
 	if err != nil {
 		return "", fmt.Errorf("fetching %q: %w", redacted(source), err)
 	}
 	return path, nil
 }
 
-func (c *Cache) fetch(ctx context.Context, source, sum string, progress Progress) (string, error) {
+func (c *Cache) fetch(ctx context.Context, source, sum string, most int64, progress Progress) (string, error) {
 	u, err := parseSource(source)
 	if err != nil {
 		return "", err
+	}
+	if u.Scheme == "file" {
+		if err := fits(filePath(u), most); err != nil {
+			return "", err
+		}
 	}
 	if sum == "" {
 		if u.Scheme != "file" {
@@ -94,7 +110,7 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress Progress
 		return target, part.finish(target)
 	}
 	for again := false; ; again = true {
-		resumed, err := c.download(ctx, u, part, progress)
+		resumed, err := c.download(ctx, u, part, most, progress)
 		if err != nil {
 			return "", errors.Join(err, part.settle(err))
 		}
@@ -111,6 +127,28 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, progress Progress
 			return "", errors.Join(err, derr)
 		}
 	}
+}
+
+// fits refuses a local source that has no end or is too large. One that isn't there may be in the cache.
+func fits(file string, most int64) error {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%q must be a file", file)
+	}
+	return tooLarge(info.Size(), most)
+}
+
+// tooLarge says so if size, in bytes, is more than most.
+func tooLarge(size, most int64) error {
+	if size <= most {
+		return nil
+	}
+	return fmt.Errorf("%w: %d bytes, and such a file has %d at most", ErrTooLarge, size, most)
 }
 
 // Has tells whether the source's file is in the cache, without reading it: Fetch checks it when it is used.

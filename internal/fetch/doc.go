@@ -1,8 +1,8 @@
 // Package fetch knows how to get a file once, verified, into a cache that several labs and several labctl share.
 //
 //	cache := &fetch.Cache{Dir: "/home/me/.cache/labctl/images", HTTP: http.DefaultClient}
-//	sum, err := cache.Checksum(ctx, url, "https://cloud-images.example/SHA256SUMS") // or 64 digits, or sha256: and these
-//	path, err := cache.Fetch(ctx, url, sum, fetch.Steps(step, "downloading the image"))
+//	sum, err := cache.Checksum(ctx, url, "https://cloud-images.example/SHA256SUMS", fetch.Progress{}) // or 64 digits, or sha256: and these
+//	path, err := cache.Fetch(ctx, url, sum, fetch.MostOfImage, fetch.Steps(step, "downloading the image"))
 //
 // A file lies at DIR/SHA256/NAME, and it lies there only if it has that checksum: it is fetched to NAME.part under a lock,
 // checked and renamed. What has another checksum is removed. A file that is there already is checked again before
@@ -20,7 +20,8 @@
 // once more from nothing.
 //
 // A transfer without a byte for a minute is given up; a slow one is not. That, broken connections and a server's own faults
-// (status 5xx, 408, 429) are tried again, three times without getting further; other statuses, such as 404, are final.
+// (status 5xx, 408, 429) are tried again, three times without getting further, and Progress hears why; other statuses, such as 404, are final. A
+// file that turns out larger than it can be is final too, and removed.
 //
 // It imports nothing of labctl.
 package fetch

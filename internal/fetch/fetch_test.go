@@ -135,7 +135,7 @@ func TestFetch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLab(t, tt.handlers...)
 			l.cache.stall = tt.stall
-			path, err := l.cache.Fetch(t.Context(), l.URL+"/images/jammy.img", sum(content), Progress{})
+			path, err := l.cache.Fetch(t.Context(), l.URL+"/images/jammy.img", sum(content), MostOfFile, Progress{})
 			if got := l.requests.Load(); got != tt.requests {
 				t.Errorf("%d requests, want %d", got, tt.requests)
 			}
@@ -202,7 +202,7 @@ func TestFetchAgain(t *testing.T) {
 	l := newLab(t, good)
 	fetch := func() string {
 		t.Helper()
-		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", strings.ToUpper(sum(content)), Progress{})
+		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", strings.ToUpper(sum(content)), MostOfFile, Progress{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestFetchProgress(t *testing.T) {
 	})
 	for _, total := range []int64{int64(len(content)), -1} {
 		var last, calls int64
-		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{Bytes: func(done, of int64) {
+		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(done, of int64) {
 			if done <= last || of != total {
 				t.Errorf("progress(%d, %d) after %d, want more of %d", done, of, last, total)
 			}
@@ -274,7 +274,7 @@ func TestFetchNeverUnpacks(t *testing.T) {
 		}
 		w.Write(archive.Bytes())
 	})
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/images.zip", sum(archive.Bytes()), Progress{})
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/images.zip", sum(archive.Bytes()), MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestFetchURLs(t *testing.T) {
 				asked = r.RequestURI
 				w.Write(content)
 			})
-			path, err := l.cache.Fetch(t.Context(), l.URL+tt.path, sum(content), Progress{})
+			path, err := l.cache.Fetch(t.Context(), l.URL+tt.path, sum(content), MostOfFile, Progress{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +310,7 @@ func TestFetchFollowsRedirect(t *testing.T) {
 	l := newLab(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/elsewhere/0a1b2c", http.StatusFound)
 	}, good)
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestFetchFollowsRedirect(t *testing.T) {
 	there := newLab(t, good)
 	l = newLab(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, there.URL, http.StatusFound) })
 	there.Close()
-	_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+	_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("redirect to nowhere: %v, want connection refused", err)
 	}
@@ -331,7 +331,7 @@ func TestFetchTwiceAtOnce(t *testing.T) {
 	for range 5 {
 		wg.Go(func() {
 			other := *l.cache // as another process would have
-			path, err := other.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+			path, err := other.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -351,7 +351,7 @@ func TestFetchContext(t *testing.T) {
 	t.Run("during a transfer", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		l := newLab(t, stalled)
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{Bytes: func(int64, int64) { cancel(errInterrupted) }})
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(int64, int64) { cancel(errInterrupted) }})
 		if !errors.Is(err, errInterrupted) || l.requests.Load() != 1 {
 			t.Errorf("err = %v after %d requests, want %v after one", err, l.requests.Load(), errInterrupted)
 		}
@@ -364,7 +364,7 @@ func TestFetchContext(t *testing.T) {
 			time.AfterFunc(10*time.Millisecond, func() { cancel(errInterrupted) })
 			return http.DefaultTransport.RoundTrip(r)
 		})
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{})
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 		if !errors.Is(err, errInterrupted) {
 			t.Errorf("err = %v, want %v", err, errInterrupted)
 		}
@@ -375,13 +375,13 @@ func TestFetchContext(t *testing.T) {
 		var second sync.WaitGroup
 		second.Add(1)
 		var once sync.Once
-		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{Bytes: func(int64, int64) {
+		_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(int64, int64) {
 			once.Do(func() {
 				go func() {
 					defer second.Done()
 					ctx, end := context.WithCancel(t.Context())
 					end()
-					if _, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{}); !errors.Is(err, context.Canceled) {
+					if _, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), MostOfFile, Progress{}); !errors.Is(err, context.Canceled) {
 						t.Errorf("second: %v, want canceled", err)
 					}
 					cancel(errInterrupted)
@@ -421,7 +421,7 @@ func TestFetchLocal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Cache{Dir: t.TempDir()}
 			var progress []int64
-			path, err := c.Fetch(t.Context(), tt.source, tt.sum, Progress{Bytes: func(done, total int64) { progress = append(progress, done, total) }})
+			path, err := c.Fetch(t.Context(), tt.source, tt.sum, MostOfFile, Progress{Bytes: func(done, total int64) { progress = append(progress, done, total) }})
 			if tt.cause == nil {
 				if err != nil {
 					t.Fatal(err)
@@ -447,13 +447,13 @@ func TestFetchLocal(t *testing.T) {
 	}
 	// Once it is in the cache, the source is not needed.
 	c := &Cache{Dir: t.TempDir()}
-	if _, err := c.Fetch(t.Context(), source, "", Progress{}); err != nil {
+	if _, err := c.Fetch(t.Context(), source, "", MostOfFile, Progress{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(source); err != nil {
 		t.Fatal(err)
 	}
-	path, err := c.Fetch(t.Context(), source, sum(content), Progress{})
+	path, err := c.Fetch(t.Context(), source, sum(content), MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +475,7 @@ func TestFetchRefuses(t *testing.T) {
 				t.Errorf("asked for %v", r.URL)
 				return nil, errAny
 			})}}
-			_, err := c.Fetch(t.Context(), tt.source, tt.sum, Progress{})
+			_, err := c.Fetch(t.Context(), tt.source, tt.sum, MostOfFile, Progress{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("err = %v, want %q in it", err, tt.want)
 			}
@@ -486,7 +486,7 @@ func TestFetchRefuses(t *testing.T) {
 func TestFetchHidesPassword(t *testing.T) {
 	l := newLab(t, status(404))
 	source := strings.Replace(l.URL, "http://", "http://me:secret@", 1) + "/x"
-	_, err := l.cache.Fetch(t.Context(), source, sum(content), Progress{})
+	_, err := l.cache.Fetch(t.Context(), source, sum(content), MostOfFile, Progress{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("err = %v, want one without the password", err)
 	}
@@ -512,7 +512,7 @@ func TestFetchFinalErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Cache{Dir: t.TempDir(), HTTP: &http.Client{Transport: tt.transport}, backoff: time.Hour}
-			_, err := c.Fetch(t.Context(), tt.source, sum(content), Progress{})
+			_, err := c.Fetch(t.Context(), tt.source, sum(content), MostOfFile, Progress{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "attempts") {
 				t.Errorf("err = %v, want one attempt and %q", err, tt.want)
 			}
@@ -571,6 +571,66 @@ func TestFetchText(t *testing.T) {
 	}
 }
 
+// A server that never ends, or says at once that it sends too much, fills no disk.
+func TestFetchTooLarge(t *testing.T) {
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(content); err != nil {
+				return
+			}
+		}
+	}
+	announced := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", tag)
+		w.Header().Set("Content-Length", strconv.Itoa(10*len(content)))
+		endless(w, r)
+	}
+	local := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(local, bytes.Repeat(content, 2), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, source string
+		handler      http.HandlerFunc
+		want         string
+	}{
+		{name: "endless", handler: endless},
+		{name: "announced", handler: announced, want: "too large: 1600000 bytes, and such a file has 160000 at most"},
+		{name: "on the disk", source: local, want: "too large: 320000 bytes"},
+		{name: "exactly as much", handler: good},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t, tt.handler)
+			if tt.source == "" {
+				tt.source = l.URL + "/jammy.img"
+			}
+			furthest := int64(0)
+			path, err := l.cache.Fetch(t.Context(), tt.source, sum(content), int64(len(content)), Progress{Bytes: func(done, _ int64) { furthest = max(furthest, done) }})
+			if tt.name == "exactly as much" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkCached(t, l.cache, path, "jammy.img", content)
+				return
+			}
+			if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), tt.want) || l.requests.Load() > 1 || furthest > 3*int64(len(content)) {
+				t.Errorf("%v after %d requests and %d bytes", err, l.requests.Load(), furthest)
+			}
+			for _, name := range files(t, l.cache) {
+				if name != lockName {
+					t.Errorf("left in the cache: %q", name)
+				}
+			}
+		})
+	}
+	if runtime.GOOS != "windows" {
+		c := &Cache{Dir: t.TempDir()}
+		if _, err := c.Fetch(t.Context(), os.DevNull, "", MostOfFile, Progress{}); err == nil || !strings.Contains(err.Error(), "must be a file") {
+			t.Errorf("a device: %v", err)
+		}
+	}
+}
+
 // TestCacheOfOthers: a folder that others may write to is no cache.
 func TestCacheOfOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -581,7 +641,7 @@ func TestCacheOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &Cache{Dir: filepath.Join(t.TempDir(), "images")}
-	path, err := c.Fetch(t.Context(), source, "", Progress{})
+	path, err := c.Fetch(t.Context(), source, "", MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -589,14 +649,14 @@ func TestCacheOfOthers(t *testing.T) {
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Fetch(t.Context(), source, "", Progress{}); err == nil || !strings.Contains(err.Error(), "others may write to") {
+		if _, err := c.Fetch(t.Context(), source, "", MostOfFile, Progress{}); err == nil || !strings.Contains(err.Error(), "others may write to") {
 			t.Errorf("%s: %v", dir, err)
 		}
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Fetch(t.Context(), source, "", Progress{}); err != nil {
+	if _, err := c.Fetch(t.Context(), source, "", MostOfFile, Progress{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -35,7 +35,7 @@ func TestProgressSaysWhatFailed(t *testing.T) {
 			if tt.list {
 				_, err = l.cache.Checksum(t.Context(), l.URL+"/k3s", l.URL+"/sums.txt", progress)
 			} else {
-				_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), progress)
+				_, err = l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, progress)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -59,7 +59,7 @@ func TestProgressSaysWhoIsWaitedFor(t *testing.T) {
 	})
 	first := make(chan error, 1)
 	go func() {
-		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+		_, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 		first <- err
 	}()
 	<-arrived
@@ -71,7 +71,7 @@ func TestProgressSaysWhoIsWaitedFor(t *testing.T) {
 		}
 	})
 	var said []string
-	if _, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Steps(func(text string) {
+	if _, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Steps(func(text string) {
 		said = append(said, text)
 		close(goOn)
 	}, "downloading the image")); err != nil {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if len(args) != 3 {
 		os.Exit(m.Run())
 	}
-	path, err := (&Cache{Dir: args[0]}).Fetch(context.Background(), args[1], args[2], Progress{})
+	path, err := (&Cache{Dir: args[0]}).Fetch(context.Background(), args[1], args[2], MostOfFile, Progress{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -149,7 +149,7 @@ func TestFetchResumes(t *testing.T) {
 				}
 				server.ServeHTTP(w, r)
 			})
-			path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+			path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 			mu.Lock()
 			defer mu.Unlock()
 			if !slices.Equal(ranges, tt.ranges) {
@@ -209,7 +209,7 @@ func TestFetchOverABadLine(t *testing.T) {
 	l := newLab(t, serve(data, goodProgress+5000))
 	l.ranges = true
 	last := int64(0)
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(data), Progress{Bytes: func(done, total int64) {
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(data), MostOfFile, Progress{Bytes: func(done, total int64) {
 		if total != int64(len(data)) || done < last {
 			t.Errorf("progress(%d, %d) after %d", done, total, last)
 		}
@@ -225,7 +225,7 @@ func TestFetchOverABadLine(t *testing.T) {
 	// One that never gets further is given up.
 	l = newLab(t, serve(data, 1000))
 	l.ranges = true
-	if _, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(data), Progress{}); err == nil || l.requests.Load() != maxAttempts {
+	if _, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(data), MostOfFile, Progress{}); err == nil || l.requests.Load() != maxAttempts {
 		t.Errorf("%v after %d requests, want an error after %d", err, l.requests.Load(), maxAttempts)
 	}
 }
@@ -248,7 +248,7 @@ func TestFetchSlowDrip(t *testing.T) {
 		}
 	})
 	l.cache.stall = stall
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestFetchKilled(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the process ended well before it was killed")
 	}
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestFetchInterrupted(t *testing.T) {
 	}, serve(content, 0))
 	l.ranges = true
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), Progress{Bytes: func(done, _ int64) {
+	_, err := l.cache.Fetch(ctx, l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(done, _ int64) {
 		if done == half {
 			cancel(errInterrupted)
 		}
@@ -321,7 +321,7 @@ func TestFetchInterrupted(t *testing.T) {
 		t.Errorf("kept %+v, %v", o, ok)
 	}
 	first := int64(0)
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{Bytes: func(done, _ int64) {
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(done, _ int64) {
 		if first == 0 {
 			first = done
 		}
@@ -360,7 +360,7 @@ func TestFetchKilledAtTheEnd(t *testing.T) {
 		if err := errors.Join(os.WriteFile(part.file, tt.part, 0o644), part.note(&http.Response{Header: header, ContentLength: int64(len(content))})); err != nil {
 			t.Fatal(err)
 		}
-		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{})
+		path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{})
 		if err != nil || l.requests.Load() != tt.requests {
 			t.Errorf("%s: %v after %d requests, want %d", tt.name, err, l.requests.Load(), tt.requests)
 			continue
@@ -387,7 +387,7 @@ func TestFetchTwoProcesses(t *testing.T) {
 	}
 	<-arrived
 	var once sync.Once
-	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), Progress{Bytes: func(done, total int64) {
+	path, err := l.cache.Fetch(t.Context(), l.URL+"/jammy.img", sum(content), MostOfFile, Progress{Bytes: func(done, total int64) {
 		if done > int64(len(content)) || total != int64(len(content)) {
 			t.Errorf("progress(%d, %d)", done, total)
 		}

@@ -38,9 +38,9 @@ var errStartAnew = errors.New("the server does not continue the download")
 
 // download gets u into the part, in several attempts. Each goes on with what the one before, or an earlier run, has left,
 // if the server proves that it continues the same file; resumed tells whether that happened.
-func (c *Cache) download(ctx context.Context, u *url.URL, part unfinished, progress Progress) (resumed bool, err error) {
+func (c *Cache) download(ctx context.Context, u *url.URL, part unfinished, most int64, progress Progress) (resumed bool, err error) {
 	err = c.attempts(ctx, u, progress, func(ctx context.Context, client *http.Client, w *watch) error {
-		w.begun = part.note
+		w.begun, w.most = part.note, most
 		if u.Scheme != "file" {
 			w.resume = part.resumable()
 		}
@@ -187,6 +187,7 @@ type watch struct {
 	progress Progress
 	resume   *origin                    // what is there already; nil: nothing
 	begun    func(*http.Response) error // called before the first byte of a whole file; may be nil
+	most     int64                      // bytes that the file may have; 0: the caller limits them itself
 	reached  int64
 }
 
@@ -217,6 +218,8 @@ func (w *watch) RoundTrip(request *http.Request) (*http.Response, error) {
 		return refuse(errStartAnew)
 	case s != http.StatusOK:
 		return refuse(&StatusError{Status: s})
+	case w.most > 0 && total > w.most:
+		return refuse(permanent{tooLarge(total, w.most)})
 	case w.begun != nil:
 		if err := w.begun(response); err != nil {
 			return refuse(err)
@@ -239,6 +242,9 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.reached = b.done
 		b.arrived()
 		b.progress.bytes(b.done, b.total)
+		if b.most > 0 && b.done > b.most { // of a file whose length the server hasn't named
+			return n, permanent{tooLarge(b.done, b.most)}
+		}
 	}
 	return n, err
 }

@@ -117,7 +117,7 @@ func (p unfinished) finish(target string) error {
 
 // settle keeps the part of a failed download for the next run if that can go on with it, and if there is room for it.
 func (p unfinished) settle(cause error) error {
-	if o, ok := p.read(); ok && o.have > 0 && !errors.Is(cause, syscall.ENOSPC) {
+	if o, ok := p.read(); ok && o.have > 0 && !errors.Is(cause, syscall.ENOSPC) && !errors.Is(cause, ErrTooLarge) {
 		return nil
 	}
 	return p.discard()

@@ -19,7 +19,7 @@ import (
 // Downloads fetches a file into a cache and verifies it: *fetch.Cache.
 type Downloads interface {
 	Checksum(ctx context.Context, source, checksum string, progress fetch.Progress) (sha256 string, err error)
-	Fetch(ctx context.Context, source, sha256 string, progress fetch.Progress) (path string, err error)
+	Fetch(ctx context.Context, source, sha256 string, most int64, progress fetch.Progress) (path string, err error)
 	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
 }
 
@@ -64,7 +64,7 @@ func FetchImage(ctx context.Context, d Downloads, url, checksum string, step fun
 	if err != nil {
 		return "", err
 	}
-	return d.Fetch(ctx, url, sum, fetch.Steps(step, "downloading the image"))
+	return d.Fetch(ctx, url, sum, fetch.MostOfImage, fetch.Steps(step, "downloading the image"))
 }
 
 // BaseDisk is where the base disk of that size is kept that is made of an image in the cache: beside it, in the folder that is

@@ -41,7 +41,7 @@ func (p *Provider) release(ctx context.Context, l config.K3s, step func(string))
 	for _, d := range downloads {
 		have, ok := p.releases.files[d.URL]
 		if !ok {
-			path, err := p.o.Images.Fetch(ctx, d.URL, d.SHA256, fetch.Steps(step, "downloading "+d.What))
+			path, err := p.o.Images.Fetch(ctx, d.URL, d.SHA256, fetch.MostOfFile, fetch.Steps(step, "downloading "+d.What))
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", d.What, err)
 			}
