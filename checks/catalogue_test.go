@@ -37,7 +37,7 @@ func noCluster() fixture {
 			why := "cp1: kubectl get: exit status 1: connection refused"
 			f.Cluster = Cluster{
 				Nodes: Missing[[]Node](why, Source{}), Services: Missing[[]Service](why, Source{}), Pods: Missing[[]Pod](why, Source{}),
-				Slices: Missing[[]EndpointSlice](why, Source{}), Deployments: Missing[[]Workload](why, Source{}),
+				Slices: Missing[[]EndpointSlice](why, Source{}), Deployments: Missing[[]Workload](why, Source{}), DaemonSets: Missing[[]Workload](why, Source{}),
 			}
 			f.Reapplied = Missing[[]Applied](why, Source{})
 		},
@@ -340,7 +340,18 @@ func fixtures() map[string][]fixture {
 				f.changeService("web-svc", func(s *Service) { s.Selector = map[string]string{"app": "wbe"} })
 				f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil })
 			}, Fail, "<none>"},
+			{"a dead endpoint of hello", func(f *Facts) {
+				f.slice("hello-svc", func(s *EndpointSlice) {
+					s.Endpoints = append(s.Endpoints, Endpoint{Addr: addr("10.42.1.99"), Ready: true})
+				})
+			}, Fail, "hello-svc: the endpoints 10.42.0.10, 10.42.0.11, 10.42.1.10, 10.42.1.11, 10.42.1.99"},
+			{"a pod of hello that is no endpoint", func(f *Facts) { f.slice("hello-svc", func(s *EndpointSlice) { s.Endpoints = s.Endpoints[1:] }) }, Fail, "hello-svc: the endpoints 10.42.0.11"},
+			{"hello by another name", func(f *Facts) {
+				f.changeService("hello-svc", func(s *Service) { s.Name = "my-helloworld-rs-service" })
+				f.slice("hello-svc", func(s *EndpointSlice) { s.Service = "my-helloworld-rs-service" })
+			}, Pass, "my-helloworld-rs-service"},
 			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
 			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
 			noCluster(),
 		},
@@ -821,7 +832,15 @@ func fixtures() map[string][]fixture {
 					}
 				}
 			}, Fail, "cp1 0, w1 6, w2 0"},
-			{"one less on w1", func(f *Facts) { f.pod("hello-w1-0", func(p *Pod) { p.Ready = false }) }, Pass, ""},
+			{"one is missing on w1", func(f *Facts) { f.pod("hello-w1-0", func(p *Pod) { p.Ready = false }) }, Fail, "cp1 2, w1 1, w2 2, 5 of 6"},
+			{"five, as is wanted", func(f *Facts) {
+				f.pod("hello-w1-0", func(p *Pod) { p.Ready = false })
+				f.Cluster.Deployments.Value[1].Desired = 5
+			}, Pass, ""},
+			{"five, and nobody said how many, as in records", func(f *Facts) {
+				f.pod("hello-w1-0", func(p *Pod) { p.Ready = false })
+				f.Cluster.Deployments = Fact[[]Workload]{}
+			}, Pass, ""},
 			{"none ready", func(f *Facts) { f.Cluster.Pods.Value = nil }, Fail, "there are none"},
 			{"no hello-svc", func(f *Facts) { f.noService("hello-svc") }, Fail, "there is no such service"},
 			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
@@ -840,7 +859,31 @@ func fixtures() map[string][]fixture {
 			{"three of three", func(f *Facts) {
 				f.Cluster.Deployments.Value[0] = Workload{Namespace: "demo", Name: "web", Desired: 3, Updated: 3, Available: 3}
 			}, Fail, "web 3/3 available"},
+			{"one is of an older make", func(f *Facts) { f.Cluster.Deployments.Value[0].Updated = 1 }, Fail, "web 2/2 available, 1 up to date"},
 			{"none", func(f *Facts) { f.Cluster.Deployments.Value = nil }, Fail, `there is no deployment "web"`},
+			noCluster(),
+		},
+		"demo.hello": {
+			asIs(),
+			{"five of six", func(f *Facts) { f.Cluster.Deployments.Value[1].Available = 5 }, Fail, "hello 5/6 available"},
+			{"one of six", func(f *Facts) { f.Cluster.Deployments.Value[1].Available = 1 }, Fail, "hello 1/6 available"},
+			{"scaled to three", func(f *Facts) {
+				f.Cluster.Deployments.Value[1] = Workload{Namespace: "default", Name: "hello", Desired: 3, Updated: 3, Available: 3}
+			}, Fail, "hello 3/3 available"},
+			{"one that cannot be made anew", func(f *Facts) { f.Cluster.Deployments.Value[1].Updated = 5 }, Fail, "hello 6/6 available, 5 up to date"},
+			{"none", func(f *Facts) { f.Cluster.Deployments.Value = f.Cluster.Deployments.Value[:1] }, Fail, `there is no deployment "hello" in namespace "default"`},
+			noCluster(),
+		},
+		"demo.probe": {
+			asIs(),
+			{"none runs on w1", func(f *Facts) { f.noProbePod("w1") }, Fail, "w1: no pod of labctl/labctl-probe runs there"},
+			{"that of w1 is not ready", func(f *Facts) { f.pod("labctl-probe-w1", func(p *Pod) { p.Ready = false }) }, Fail, "w1: labctl/labctl-probe-w1 is not ready"},
+			{"the DaemonSet is gone, and its pods are not yet", func(f *Facts) { f.Cluster.DaemonSets.Value = nil }, Fail, "there is no such daemonset"},
+			{"a node that is none of the lab's has none", func(f *Facts) {
+				f.Cluster.DaemonSets.Value[0].Desired, f.Cluster.DaemonSets.Value[0].Updated = 4, 4
+			}, Pass, ""},
+			{"a cluster without labctl's DaemonSet, recorded", func(f *Facts) { f.Cluster.DaemonSets = Fact[[]Workload]{} }, Unknown, "not collected"},
+			{"pods that a table tells in part", func(f *Facts) { f.Cluster.Pods.Partial = "namespace demo only" }, Unknown, "namespace demo only"},
 			noCluster(),
 		},
 	}

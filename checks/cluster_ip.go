@@ -12,17 +12,21 @@ import (
 
 // The demo's objects, as its manifests name them.
 const (
-	WebNamespace   = "demo"
-	WebService     = "web-svc"
-	WebDeployment  = "web"
-	HelloNamespace = "default"
-	HelloService   = "hello-svc"
-	ProbeNamespace = "labctl"
-	ProbeDaemonSet = "labctl-probe"
+	WebNamespace    = "demo"
+	WebService      = "web-svc"
+	WebDeployment   = "web"
+	HelloNamespace  = "default"
+	HelloService    = "hello-svc"
+	HelloDeployment = "hello"
+	ProbeNamespace  = "labctl"
+	ProbeDaemonSet  = "labctl-probe"
 )
 
-// webReplicas is how many pods the demo's web has.
-const webReplicas = 2
+// How many pods the demo's deployments have.
+const (
+	webReplicas   = 2
+	helloReplicas = 6
+)
 
 // Host is Where of everything that is seen from the machine that runs labctl.
 const Host = "host"
@@ -31,7 +35,7 @@ func clusterIPChecks() []Check {
 	return []Check{
 		{ID: "svc.cluster-ip", Title: "every ClusterIP is in the service network", Area: AreaClusterIP, Eval: evalClusterIPRange},
 		{ID: "svc.virtual", Title: "a ClusterIP is on no NIC and in no route of any node", Area: AreaClusterIP, Eval: evalVirtual},
-		{ID: "svc.endpoints", Title: "web-svc's EndpointSlice holds exactly its ready pods", Area: AreaClusterIP, Eval: evalEndpoints},
+		{ID: "svc.endpoints", Title: "the EndpointSlices of web-svc and hello-svc hold exactly their ready pods", Area: AreaClusterIP, Eval: evalEndpoints},
 		{ID: "svc.from-nodes", Title: "web-svc's ClusterIP answers from every node", Area: AreaClusterIP, Eval: evalFromNodes},
 		{ID: "svc.from-pods", Title: "web-svc's ClusterIP answers from a pod of every node", Area: AreaClusterIP, Eval: evalFromPods},
 		{ID: "svc.by-name", Title: "web-svc answers by its DNS name from a pod of every node", Area: AreaClusterIP, Eval: evalByName},
@@ -174,32 +178,37 @@ func holds(l Link, a netip.Addr) bool {
 
 func evalEndpoints(f Facts) Result {
 	var j judgements
-	s, ok := f.service(WebNamespace, WebService, &j)
-	if !ok {
-		return j.result(hintDemo)
-	}
-	pods, slicesKnown := f.Cluster.Pods, f.Cluster.Slices
-	if !pods.whole() || !slicesKnown.Known {
+	services, pods, slicesKnown := f.Cluster.Services, f.Cluster.Pods, f.Cluster.Slices
+	switch {
+	case !services.Known:
+		j.unknown("", services.why(), services.From)
+		return j.result("")
+	case !pods.whole() || !slicesKnown.Known:
 		j.unknown("", firstWhy(pods.whole(), pods.why(), slicesKnown.why()), pods.From)
 		return j.result("")
 	}
-	var want, got []string
-	for _, p := range pods.Value {
-		if p.matches(s) && p.live() {
-			want = append(want, p.IP.String())
+	for _, name := range [][2]string{{WebNamespace, WebService}, {HelloNamespace, HelloService}} {
+		s, ok := f.demoService(name[0], name[1], &j)
+		if !ok {
+			continue
 		}
-	}
-	for _, e := range f.Cluster.endpoints(s) {
-		if e.Ready {
-			got = append(got, e.Addr.String())
+		var want, got []string
+		for _, p := range pods.Value {
+			if p.matches(s) && p.live() {
+				want = append(want, p.IP.String())
+			}
 		}
+		for _, e := range f.Cluster.endpoints(s) {
+			if e.Ready {
+				got = append(got, e.Addr.String())
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		expected, actual := fmt.Sprintf("%s: the ready pods %s", s.Name, listOrNone(want)), fmt.Sprintf("%s: the endpoints %s", s.Name, listOrNone(got))
+		j.judge(len(want) > 0 && slices.Equal(want, got), expected, actual, slicesKnown.From.showing(actual), pods.From.showing(expected))
 	}
-	slices.Sort(want)
-	slices.Sort(got)
-	expected, actual := "the ready pods "+listOrNone(want), "the endpoints "+listOrNone(got)
-	j.judge(len(want) > 0 && slices.Equal(want, got), expected, actual,
-		slicesKnown.From.showing(actual), pods.From.showing(expected))
-	return j.result("compare the service's selector with the pods' labels: kubectl -n demo describe svc web-svc")
+	return j.result("compare the service's selector with the pods' labels: kubectl -n demo describe svc web-svc, kubectl describe svc hello-svc")
 }
 
 // endpoints returns a service's endpoints, each once, IPv4 only.

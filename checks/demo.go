@@ -8,27 +8,79 @@ import (
 func demoChecks() []Check {
 	return []Check{
 		{ID: "demo.web", Title: "web has both of its pods available", Area: AreaDemo, Eval: evalWeb},
+		{ID: "demo.hello", Title: "hello has all six of its pods available", Area: AreaDemo, Eval: evalHello},
+		{ID: "demo.probe", Title: "labctl-probe has a ready pod on every node", Area: AreaDemo, Eval: evalProbe},
 		{ID: "demo.unchanged", Title: "applying labctl's manifests again changes nothing", Area: AreaDemo, Eval: evalUnchanged},
 	}
 }
 
 func evalWeb(f Facts) Result {
+	return deploymentResult(f, WebNamespace, WebDeployment, webReplicas)
+}
+
+func evalHello(f Facts) Result {
+	return deploymentResult(f, HelloNamespace, HelloDeployment, helloReplicas)
+}
+
+// deploymentResult judges that a Deployment of the demo has all of its pods. What asks its service takes as many pods as are ready for
+// all that there are, so nothing else tells that some are missing.
+func deploymentResult(f Facts, namespace, name string, replicas int) Result {
 	var j judgements
 	deployments := f.Cluster.Deployments
 	if !deployments.Known {
 		j.unknown("", deployments.why(), deployments.From)
 		return j.result("")
 	}
-	expected := fmt.Sprintf("%s %d/%d available", WebDeployment, webReplicas, webReplicas)
-	i := slices.IndexFunc(deployments.Value, func(w Workload) bool { return w.Namespace == WebNamespace && w.Name == WebDeployment })
-	if i < 0 {
-		j.judge(false, expected, fmt.Sprintf("there is no deployment %q in namespace %q", WebDeployment, WebNamespace), deployments.From)
+	expected := fmt.Sprintf("%s %d/%d available", name, replicas, replicas)
+	w, ok := workload(deployments.Value, namespace, name)
+	if !ok {
+		j.judge(false, expected, fmt.Sprintf("there is no deployment %q in namespace %q", name, namespace), deployments.From)
 		return j.result(hintDemo)
 	}
-	w := deployments.Value[i]
 	actual := fmt.Sprintf("%s %d/%d available", w.Name, w.Available, w.Desired)
-	j.judge(w.Desired == webReplicas && w.Available == webReplicas && w.Updated == webReplicas, expected, actual, deployments.From.showing(actual+fmt.Sprintf(", %d up to date", w.Updated)))
-	return j.result("kubectl -n demo describe deploy web, and kubectl -n demo get pods, say what is missing")
+	shown := fmt.Sprintf("%s, %d up to date", actual, w.Updated)
+	if w.Updated != replicas {
+		actual = shown
+	}
+	j.judge(w.Desired == replicas && w.Available == replicas && w.Updated == replicas, expected, actual, deployments.From.showing(shown))
+	return j.result(fmt.Sprintf("kubectl -n %s describe deploy %s, and kubectl -n %s get pods, say what is missing", namespace, name, namespace))
+}
+
+func workload(all []Workload, namespace, name string) (Workload, bool) {
+	i := slices.IndexFunc(all, func(w Workload) bool { return w.Namespace == namespace && w.Name == name })
+	if i < 0 {
+		return Workload{}, false
+	}
+	return all[i], true
+}
+
+// evalProbe judges labctl's DaemonSet by its pods: its own numbers count the nodes that are none of the lab's, too.
+func evalProbe(f Facts) Result {
+	var j judgements
+	sets, pods := f.Cluster.DaemonSets, f.Cluster.Pods
+	if !sets.Known || !pods.whole() {
+		j.unknown("", firstWhy(sets.Known, sets.why(), pods.why()), sets.From)
+		return j.result("")
+	}
+	if _, ok := workload(sets.Value, ProbeNamespace, ProbeDaemonSet); !ok {
+		j.judge(false, fmt.Sprintf("daemonset %q in namespace %q", ProbeDaemonSet, ProbeNamespace), "there is no such daemonset", sets.From)
+		return j.result(hintDemo)
+	}
+	for _, n := range f.Lab.Nodes {
+		expected := fmt.Sprintf("%s: a ready pod of %s/%s", n.Name, ProbeNamespace, ProbeDaemonSet)
+		p, ok := f.Cluster.ProbePod(n.Name)
+		switch {
+		case !ok:
+			j.judge(false, expected, noProbePod(n.Name), pods.From.showing(f.probePodsOf(n.Name)...))
+		case !p.live():
+			line := fmt.Sprintf("%s: %s/%s is not ready", n.Name, p.Namespace, p.Name)
+			j.judge(false, expected, line, pods.From.showing(line))
+		default:
+			line := fmt.Sprintf("%s: %s/%s is ready", n.Name, p.Namespace, p.Name)
+			j.judge(true, expected, line, pods.From.showing(line))
+		}
+	}
+	return j.result(fmt.Sprintf("kubectl -n %s describe daemonset %s, and kubectl -n %s get pods -o wide, say what is missing", ProbeNamespace, ProbeDaemonSet, ProbeNamespace))
 }
 
 func evalUnchanged(f Facts) Result {

@@ -20,7 +20,7 @@
 //	NodePort        nodeport.mapping nodeport.policy nodeport.answers nodeport.remote nodeport.spread
 //	LoadBalancer    lb.external-ip lb.answers (not where IPVS mode keeps ServiceLB out) lb.node-ports
 //	DNS             dns.kube-dns dns.resolves
-//	demo            demo.web demo.unchanged
+//	demo            demo.web demo.hello demo.probe demo.unchanged
 //
 // A test compares this list with the catalogue.
 //

@@ -129,9 +129,13 @@ func healthy() *Facts {
 			Pod{Namespace: "demo", Name: "web-waiting", Labels: web},
 			Pod{Namespace: "foreign", Name: "web", Node: "w2", IP: addr("10.42.2.99"), Running: true, Ready: true, Labels: web},
 		), from),
-		Slices:      Known([]EndpointSlice{webSlice, helloSlice, {Namespace: "default", Service: "kubernetes", Ports: []int{6443}, Endpoints: []Endpoint{{Addr: addr("192.168.56.10"), Ready: true}}}}, from),
-		Deployments: Known([]Workload{{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2}}, from),
-		DaemonSets:  Known([]Workload{{Namespace: "labctl", Name: "labctl-probe", Desired: 3, Updated: 3, Available: 3}}, from),
+		Slices: Known([]EndpointSlice{webSlice, helloSlice, {Namespace: "default", Service: "kubernetes", Ports: []int{6443}, Endpoints: []Endpoint{{Addr: addr("192.168.56.10"), Ready: true}}}}, from),
+		Deployments: Known([]Workload{
+			{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2},
+			{Namespace: "default", Name: "hello", Desired: 6, Updated: 6, Available: 6},
+			{Namespace: "foreign", Name: "hello", Desired: 9},
+		}, from),
+		DaemonSets: Known([]Workload{{Namespace: "labctl", Name: "labctl-probe", Desired: 3, Updated: 3, Available: 3}}, from),
 	}
 	f.Kept = Known(KeptConnection{Target: helloTarget, LocalPort: 51344, Connects: 1, By: []string{"hello-w1-0", "hello-w1-0", "hello-w1-0", "hello-w1-0"}},
 		Source{Where: "cp1", Command: "curl http://10.43.45.254/ http://10.43.45.254/"})

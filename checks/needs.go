@@ -87,6 +87,8 @@ func needs() map[string]Needs {
 		"dns.kube-dns":              0,
 		"dns.resolves":              NeedPods,
 		"demo.web":                  0,
+		"demo.hello":                0,
+		"demo.probe":                0,
 		"demo.unchanged":            NeedApplied,
 		"proxy.mode":                NeedRules,
 		"proxy.hooks":               NeedRules,

@@ -64,7 +64,7 @@ func TestRecordedNode(t *testing.T) {
 // One list of all kinds, as k3s v1.34 answers, and a list for each kind, as of v1.21, are read alike.
 func TestClusterLists(t *testing.T) {
 	for folder, want := range map[string]struct{ nodes, services, pods, slices, deployments int }{
-		"k3s-v1.34.3":         {3, 6, 13, 3, 1},
+		"k3s-v1.34.3":         {3, 6, 13, 3, 2},
 		"k3s-v1.21.2/correct": {3, 5, 12, 5, -1},
 	} {
 		c := Parse(recording(t, folder, config.Default())).Cluster
@@ -113,7 +113,10 @@ func TestClusterLists(t *testing.T) {
 	if diff := cmp.Diff(slice, c.Slices.Value[0], compareNetip()); diff != "" {
 		t.Errorf("slice (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]checks.Workload{{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2}}, c.Deployments.Value); diff != "" {
+	if diff := cmp.Diff([]checks.Workload{
+		{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2},
+		{Namespace: "default", Name: "hello", Desired: 6, Updated: 6, Available: 6},
+	}, c.Deployments.Value); diff != "" {
 		t.Errorf("deployments (-want +got)\n%s", diff)
 	}
 	if diff := cmp.Diff([]checks.Workload{{Namespace: "labctl", Name: "labctl-probe", Desired: 3, Updated: 3, Available: 3}}, c.DaemonSets.Value); diff != "" {

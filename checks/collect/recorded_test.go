@@ -32,7 +32,7 @@ func recorded() map[string]struct {
 			// pod answered, the LoadBalancer's node ports, deployments.
 			unknown: []string{
 				"net.nics", "cluster.clocks", "pod.reach", "svc.from-nodes", "svc.from-pods", "svc.by-name", "proxy.conntrack", "proxy.balance",
-				"nodeport.remote", "lb.node-ports", "dns.resolves", "demo.web", "demo.unchanged",
+				"nodeport.remote", "lb.node-ports", "dns.resolves", "demo.web", "demo.hello", "demo.probe", "demo.unchanged",
 			}},
 		"no-node-ip": {mode: config.ProxyIPTables, passes: 8,
 			fails: []string{"net.internal-ip", "net.internal-ip-unique", "net.flannel-public-ip", "pod.machine-id", "pod.vxlan", "pod.vtep-mac"}},

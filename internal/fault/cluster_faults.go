@@ -46,7 +46,7 @@ func clusterFaults() []Fault {
 			Explanation: "The kubelet is gone, so the node becomes NotReady, and logs and exec fail there. Containers and kube-proxy's rules stay as they were: " +
 				"what still points to the node still works, and its rules are not kept up any more.",
 			Fails: plus(plus(both("cluster.ready", "cluster.logs", "cluster.exec", "svc.from-pods", "svc.by-name", "dns.resolves", "pod.reach",
-				"nodeport.spread", "demo.web"), config.ProxyIPTables, "proxy.chains", "lb.external-ip"), config.ProxyIPVS, "proxy.virtual-servers"),
+				"nodeport.spread", "demo.web", "demo.hello", "demo.probe"), config.ProxyIPTables, "proxy.chains", "lb.external-ip"), config.ProxyIPVS, "proxy.virtual-servers"),
 			script: func(p places) Script {
 				return Script{
 					Ask:   p.webWorker(),
@@ -76,7 +76,7 @@ EOF`)},
 			Title: "a taint has driven all pods off the workers",
 			Explanation: "What does not tolerate it moves to the server, as far as it may: hello's wish to be spread keeps four of its six pods waiting. " +
 				"ServiceLB has no pod on the workers any more, so the LoadBalancer is left with the server's address.",
-			Fails: plus(both("nodeport.spread"), config.ProxyIPTables, "lb.external-ip", "lb.answers"),
+			Fails: plus(both("nodeport.spread", "demo.hello"), config.ProxyIPTables, "lb.external-ip", "lb.answers"),
 			script: func(p places) Script {
 				var s Script
 				for _, n := range p.workers {
