@@ -55,6 +55,19 @@ func WaitAllReady(ctx context.Context, server Runner, names []string, step func(
 	})
 }
 
+// ReadyNodes tells of each node that the cluster knows why it is not Ready; nil if it is.
+func ReadyNodes(ctx context.Context, server Runner) (map[string]error, error) {
+	var nodes nodeList
+	if err := get(ctx, server, "nodes", &nodes); err != nil {
+		return nil, err
+	}
+	all := map[string]error{}
+	for _, n := range nodes.Items {
+		all[n.Metadata.Name] = nodes.ready(n.Metadata.Name)
+	}
+	return all, nil
+}
+
 // ForgetNode removes what the cluster remembers of a node: its object, and the secret with the password that a node of that
 // name must show. Neither being there is no error. A node that comes back with an empty disk is rejected otherwise.
 // Source: https://docs.k3s.io/cli/agent (node password) and https://github.com/k3s-io/k3s/issues/802.

@@ -59,6 +59,7 @@
 //	sudo sh -c REBOOTED sh                                 notes that it was made
 //	sudo sh -c START sh SERVICE                            daemon-reload, enable, stop, start --no-block
 //	sudo sh -c LEAVE sh SERVICE                            an agent of another cluster: stop, rm its certificates
+//	sudo sh -c STATE sh SERVICE                            is-active, where there is k3s
 //	sudo sh -c PROGRESS sh SERVICE                         is-active, and if it is not: the journal's last lines
 //	sudo sh -c ACCESS sh USER                              kubectl for the login user of the server
 //	sudo sh -c DISABLE sh                                  systemctl disable; the settings go

@@ -239,6 +239,21 @@ func TestInstalled(t *testing.T) {
 	}
 }
 
+func TestAgentState(t *testing.T) {
+	r := newTestNode(t)
+	check := func(want string) {
+		t.Helper()
+		if got, err := AgentState(t.Context(), r); err != nil || got != want {
+			t.Errorf("AgentState = %q, %v; want %q", got, err, want)
+		}
+	}
+	check("") // no k3s
+	mustInstall(t, InstallAgent, r, testW1, testSettings(secret), testArtifacts(t, "v1.34.3+k3s1"))
+	check("active")
+	r.state = "failed"
+	check("failed")
+}
+
 // TestKilled kills a run that changes everything before each of the programs in turn. The next run always gets to the end, and
 // always restarts k3s when the killed one changed what the running k3s has read; if kube-proxy's mode changes, by a reboot.
 func TestKilled(t *testing.T) {

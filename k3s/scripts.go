@@ -67,6 +67,9 @@ const wipe = `set -e; for f in ` + agentFolder + `/*; do if [ "$f" != ` + images
 	`rm -f /etc/systemd/system/k3s.service.env /etc/systemd/system/k3s-agent.service.env; ` +
 	`rm -rf /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath
 
+// serviceState prints the service's state, if there is k3s.
+const serviceState = `if [ -x ` + binaryPath + ` ]; then printf '%s\n' "$(systemctl is-active "$1")"; fi`
+
 // progress prints the service's state, and if it is not active what its journal ends with.
 const progress = `state=$(systemctl is-active "$1"); printf '%s\n' "$state"; ` +
 	`if [ "$state" != active ]; then journalctl -u "$1" -n 40 --no-pager -o cat; fi`

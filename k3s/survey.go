@@ -53,6 +53,15 @@ func HasBinary(ctx context.Context, r Runner) (bool, error) {
 	return len(files) > 0, err
 }
 
+// AgentState is what systemd says of an agent's service: "active", "activating" and so on. It is empty where there is no k3s.
+func AgentState(ctx context.Context, r Runner) (string, error) {
+	out, err := r.Run(ctx, asRoot(serviceState, agent.service()), nil)
+	if err != nil {
+		return "", fmt.Errorf("looking whether k3s is active: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // found is what the survey of a node found.
 type found struct {
 	files   map[string]string // checksum by path

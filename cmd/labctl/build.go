@@ -46,7 +46,7 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 	})
 	b.stack, err = engine.Open(ctx, engine.Options{
 		Dir: s.folder.Path, Stack: s.lab.Name, Passphrase: phrase, Package: provision.Package,
-		Provider: b.provider, Find: b.provider.Find, OnEvent: progress.event,
+		Provider: b.provider, Find: b.provider.Find, Unfinished: provider.Unfinished, OnEvent: progress.event,
 	})
 	if err != nil {
 		return nil, errors.Join(err, b.provider.Close())

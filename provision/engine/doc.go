@@ -9,10 +9,11 @@
 //	DIR/pulumi/state/.pulumi/stacks/labctl/STACK.json
 //
 // It is saved before and after every step. A run that was killed leaves "pending operations" in it; Open settles them:
-// what was being created and exists becomes a resource that still has to be finished, the rest is forgotten.
+// what was being created and exists becomes a resource that still has to be finished, so does what was being changed, the rest is
+// forgotten.
 //
 //	stack, err := engine.Open(ctx, engine.Options{Dir: dir, Stack: "lab", Passphrase: phrase, Package: "labctl", Provider: p, Find: p.Find})
 //	...
 //	defer stack.Close()
-//	changes, err := stack.Up(ctx, provision.Program(lab), nil)
+//	changes, err := stack.Up(ctx, provision.Program(lab, parts), nil)
 package engine

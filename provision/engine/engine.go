@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/engine"
+	pkgresource "github.com/pulumi/pulumi/pkg/v3/resource"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/pkg/v3/util/cancel"
@@ -41,6 +42,8 @@ type Options struct {
 
 	// Find looks for what a killed run was creating: the id of the resource of that type with those inputs, or false.
 	Find func(ctx context.Context, kind, name string, inputs map[string]any) (id string, ok bool, err error)
+	// Unfinished is the output that tells the provider that a resource's last change was not finished.
+	Unfinished string
 	// OnEvent is told of every step as it begins and ends; calls do not overlap.
 	OnEvent func(Event)
 }
@@ -189,18 +192,24 @@ func (s *Stack) targets(only []string) deploy.UrnTargets {
 }
 
 // settle deals with what a killed run has noted as begun but not as ended. The engine itself would carry a pending
-// creation along for ever, and destroy would leave what was half made.
+// creation along for ever, and destroy would leave what was half made; it would forget a pending change, which may look finished
+// to a refresh and not be: what was to be waited for has not been.
 func (s *Stack) settle(ctx context.Context) error {
 	if s.snap == nil || len(s.snap.PendingOperations) == 0 {
 		return nil
 	}
-	known := map[resource.URN]bool{}
+	known := map[resource.URN]*pkgresource.State{}
 	for _, r := range s.snap.Resources {
-		known[r.URN] = true
+		known[r.URN] = r
 	}
 	for _, op := range s.snap.PendingOperations {
 		r := op.Resource
-		if op.Type != "creating" || known[r.URN] {
+		if old := known[r.URN]; old != nil && op.Type == pkgresource.OperationTypeUpdating {
+			outputs := old.Outputs.Copy()
+			outputs[resource.PropertyKey(s.o.Unfinished)] = resource.NewProperty(true)
+			old.Outputs = outputs
+		}
+		if op.Type != pkgresource.OperationTypeCreating || known[r.URN] != nil {
 			continue
 		}
 		id, ok, err := s.o.Find(ctx, string(r.Type.Name()), r.URN.Name(), r.Inputs.Mappable())

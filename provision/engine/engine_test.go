@@ -123,7 +123,7 @@ func things(sizes map[string]int) pulumi.RunFunc {
 func open(t *testing.T, dir string, s *shelf) *Stack {
 	t.Helper()
 	stack, err := Open(t.Context(), Options{
-		Dir: dir, Stack: "lab", Passphrase: "secret", Package: "test", Provider: s,
+		Dir: dir, Stack: "lab", Passphrase: "secret", Package: "test", Provider: s, Unfinished: "unfinished",
 		Find: func(_ context.Context, kind, name string, _ map[string]any) (string, bool, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -256,6 +256,37 @@ func TestKilledWhileCreating(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKilledWhileUpdating: what a refresh finds to be as it should may still not be finished, and only the state knows.
+func TestKilledWhileUpdating(t *testing.T) {
+	dir, s := t.TempDir(), &shelf{things: map[string]*structpb.Struct{}}
+	stack := open(t, dir, s)
+	if _, err := stack.Up(t.Context(), things(map[string]int{"a": 1, "b": 1}), nil); err != nil {
+		t.Fatal(err)
+	}
+	state, err := os.ReadFile(stack.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pending := strings.Replace(string(state), `"resources": [`, `"pending_operations": [{"type": "updating", "resource": {
+		"urn": "urn:pulumi:lab::labctl::test:index:Box::b", "custom": true, "type": "test:index:Box", "id": "id-b", "inputs": {"size": 2},
+		"provider": "`+providerOf(t, string(state))+`"}}], "resources": [`, 1)
+	if err := os.WriteFile(stack.file(), []byte(pending), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stack = open(t, dir, s)
+	marked := map[string]bool{}
+	for _, r := range stack.snap.Resources {
+		if r.Custom {
+			marked[r.URN.Name()] = r.Outputs["unfinished"].IsBool() && r.Outputs["size"].IsNumber()
+		}
+	}
+	if !marked["b"] || marked["a"] {
+		t.Errorf("marked as unfinished: %v", marked)
+	}
+	changes, err := stack.Up(t.Context(), things(map[string]int{"a": 1, "b": 2}), nil)
+	want(t, "up", changes, err, map[string]Op{"a": Same, "b": Update})
 }
 
 func providerOf(t *testing.T, state string) string {

@@ -113,11 +113,18 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 	if err != nil {
 		return "", "", err
 	}
-	done, err := p.rolling.turn(ctx, n.Name, step, func() (bool, error) { return p.hasK3s(ctx, n) })
+	working, err := p.hasK3s(ctx, n)
 	if err != nil {
 		return n.Name, "", err
 	}
-	defer func() { done(err) }()
+	if working {
+		var done func(error)
+		done, err = p.rolling.turn(ctx, n.Name, p.o.Timeouts.K3s, step, func(ctx context.Context) error { return p.hindrance(ctx, n) })
+		if err != nil {
+			return n.Name, "", err
+		}
+		defer func() { done(err) }()
+	}
 	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), step, func(ctx context.Context) error {
 		server, err := p.conns.get(ctx, p.o.Lab.Server())
 		if err != nil {

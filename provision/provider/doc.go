@@ -17,5 +17,5 @@
 // pulumi/pkg/v3 or cmd.
 //
 //	p := provider.New(ctx, provider.Options{Lab: lab, Folder: folder, Hypervisor: vbox.New(...), Images: cache, Dial: dial})
-//	stack, err := engine.Open(ctx, engine.Options{Provider: p, Find: p.Find, ...})
+//	stack, err := engine.Open(ctx, engine.Options{Provider: p, Find: p.Find, Unfinished: provider.Unfinished, ...})
 package provider

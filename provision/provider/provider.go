@@ -250,7 +250,7 @@ func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *str
 	in[valueKey] = resource.NewProperty(value)
 	if err != nil {
 		// The engine forgets that it failed as soon as a refresh can read the resource: this stays until it is finished.
-		in[unfinishedKey] = resource.NewProperty(true)
+		in[Unfinished] = resource.NewProperty(true)
 		if v, ok := old[valueKey]; ok && value == "" {
 			in[valueKey] = v
 		}
@@ -296,7 +296,7 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 	if now == nil {
 		return &pulumirpc.ReadResponse{}, nil
 	}
-	_, unfinished := old[unfinishedKey]
+	_, unfinished := old[Unfinished]
 	value, known := old[valueKey]
 	if unfinished || !known {
 		now = maps.Clone(now)
@@ -308,7 +308,7 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 		out[valueKey] = value
 	}
 	if unfinished {
-		out[unfinishedKey] = resource.NewProperty(true)
+		out[Unfinished] = resource.NewProperty(true)
 	}
 	packedIn, err := pack(inputs)
 	if err != nil {
@@ -397,8 +397,8 @@ func (p *Provider) failed(name string, err error) {
 const (
 	// valueKey is the one output of every resource.
 	valueKey = resource.PropertyKey("value")
-	// unfinishedKey is an output of a resource whose last change failed or was interrupted.
-	unfinishedKey = resource.PropertyKey("unfinished")
+	// Unfinished is an output of a resource whose last change failed or was interrupted.
+	Unfinished = "unfinished"
 	// driftKey is an input that no program sets: Read sets it to say why a resource must be brought up to date.
 	driftKey = "drift"
 )
