@@ -62,7 +62,7 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 			c.kind = kindChecksums
 		case e.Kind == fetch.KindPartial || base && unfinished:
 			c.kind, c.base = kindUnfinished, base
-		case base && !s.downloaded(e):
+		case base:
 			c.kind, c.base = kindBase, true
 		default:
 			c.kind = kindDownload
@@ -71,12 +71,6 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 	}
 	lists, err := s.releaseLists(usage)
 	return append(all, lists...), usage, err
-}
-
-// downloaded says whether a file that is called like a base disk is a download: then a base disk was made of it beside it.
-func (s *session) downloaded(e fetch.Entry) bool {
-	other := strings.TrimSuffix(e.Path, ".vdi") + ".labctl.vdi"
-	return exists(other)
 }
 
 // releaseLists are the lists of checksums of k3s's releases, each in a folder named after the version.

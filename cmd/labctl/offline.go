@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/doctor"
-	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/internal/labdir"
 )
 
@@ -31,7 +29,7 @@ func pulledImages(lab *config.Lab) string {
 
 // offlineFacts looks which of the files that up needs are in the cache.
 func (a *app) offlineFacts(ctx context.Context, lab *config.Lab, data, cache string) *doctor.OfflineFacts {
-	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name), cache: &fetch.Cache{Dir: filepath.Join(cache, "images"), HTTP: &http.Client{}}}
+	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name), cache: newCache(cache, &http.Client{})}
 	supplies, unknown := s.known(ctx, lab)
 	facts := &doctor.OfflineFacts{Missing: unknown, Pulled: pulledImages(lab)}
 	for _, u := range supplies {

@@ -22,6 +22,7 @@ import (
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/sim"
 	"github.com/labctl/labctl/internal/ssh"
+	"github.com/labctl/labctl/provision/provider"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -104,8 +105,13 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 	if a.simulate {
 		transport.Proxy = nil
 	}
-	s.cache = &fetch.Cache{Dir: filepath.Join(cache, "images"), HTTP: &http.Client{Transport: transport}}
+	s.cache = newCache(cache, &http.Client{Transport: transport})
 	return s, nil
+}
+
+// newCache is the cache of images and downloads in labctl's cache folder. Base disks are made beside the images.
+func newCache(folder string, client *http.Client) *fetch.Cache {
+	return &fetch.Cache{Dir: filepath.Join(folder, "images"), HTTP: client, Reserved: provider.IsReserved}
 }
 
 // releases is where the lists of k3s's releases are kept.

@@ -42,6 +42,8 @@ type Cache struct {
 	HTTP *http.Client // nil means an ordinary one
 	// Refresh asks for lists of checksums anew, also where one is kept.
 	Refresh bool
+	// Reserved, which may be nil, names files that the cache's user makes beside what was fetched: no source's file is called so.
+	Reserved func(name string) bool
 
 	// What tests shorten; 0 means the default.
 	stall, backoff time.Duration
@@ -162,7 +164,7 @@ func (c *Cache) Has(source, sha256 string) bool {
 }
 
 // place is where the source's file lies once it is there.
-func (c *Cache) place(u *url.URL, sum string) string { return filepath.Join(c.Dir, sum, fileName(u)) }
+func (c *Cache) place(u *url.URL, sum string) string { return filepath.Join(c.Dir, sum, c.fileName(u)) }
 
 // lockFolder waits until no other process works in a folder: that is said once, and waiting is called again and again.
 func lockFolder(ctx context.Context, dir string, say func(string), waiting func()) (unlock func(), err error) {
@@ -232,13 +234,18 @@ func parseSource(source string) (*url.URL, error) {
 
 func filePath(u *url.URL) string { return filepath.FromSlash(u.Path) }
 
-// fileName is the name that the source gives its file.
-func fileName(u *url.URL) string {
+// fileName is the name that the source's file has in the cache: its own, unless that is no name or taken.
+func (c *Cache) fileName(u *url.URL) string {
 	name := path.Base(u.Path)
-	if strings.Trim(name, "./") == "" || strings.ContainsAny(name, `\:`) || slices.ContainsFunc([]string{partSuffix, partSuffix + originSuffix, tmpSuffix, lockName}, func(own string) bool { return strings.HasSuffix(name, own) }) {
-		return "file"
+	own := func(suffix string) bool { return strings.HasSuffix(name, suffix) }
+	switch {
+	case strings.Trim(name, "./") == "", strings.ContainsAny(name, `\:`):
+	case slices.ContainsFunc([]string{partSuffix, partSuffix + originSuffix, tmpSuffix, lockName}, own):
+	case c.Reserved != nil && c.Reserved(name):
+	default:
+		return name
 	}
-	return name
+	return "file"
 }
 
 // redacted is the source without a password.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -33,7 +34,7 @@ func (c *Cache) Checksum(ctx context.Context, source, checksum string, progress 
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
-	sum, err := c.sumFromList(ctx, fileName(u), checksum, progress)
+	sum, err := c.sumFromList(ctx, path.Base(u.Path), checksum, progress)
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
@@ -59,7 +60,7 @@ func (c *Cache) KnownChecksum(source, checksum string) (sum string, ok bool) {
 		files = append([]string{filePath(list)}, files...)
 	}
 	for _, file := range files {
-		if sum, ok := readList(file)[fileName(u)]; ok {
+		if sum, ok := readList(file)[path.Base(u.Path)]; ok {
 			return sum, true
 		}
 	}
@@ -122,7 +123,7 @@ func (c *Cache) keepList(ctx context.Context, file string, text []byte, say func
 // keptList is where the list from that source is kept.
 func (c *Cache) keptList(u *url.URL) string {
 	hash := sha256.Sum256([]byte(u.String()))
-	return filepath.Join(c.Dir, sumsFolder, hex.EncodeToString(hash[:8]), fileName(u))
+	return filepath.Join(c.Dir, sumsFolder, hex.EncodeToString(hash[:8]), c.fileName(u))
 }
 
 // readList reads a list that is kept; one that is not there, or damaged, holds nothing.

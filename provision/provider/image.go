@@ -70,20 +70,21 @@ func FetchImage(ctx context.Context, d Downloads, url, checksum string, step fun
 // BaseDisk is where the base disk of that size is kept that is made of an image in the cache: beside it, in the folder that is
 // named after the image's checksum.
 func BaseDisk(image string, diskGiB int) string {
-	name := fmt.Sprintf("base-%dGiB.vdi", diskGiB)
-	if name == filepath.Base(image) { // the image's own name
-		name = fmt.Sprintf("base-%dGiB.labctl.vdi", diskGiB)
-	}
-	return filepath.Join(filepath.Dir(image), name)
+	return filepath.Join(filepath.Dir(image), fmt.Sprintf("base-%dGiB.vdi", diskGiB))
 }
 
-var baseDiskName = regexp.MustCompile(`^base-[0-9]+GiB(\.labctl)?\.vdi(\.part\.(vdi|vmdk))?$`)
+// Small and capital letters are the same to some file systems.
+var baseDiskName = regexp.MustCompile(`(?i)^base-[0-9]+GiB\.vdi(\.part\.(vdi|vmdk)$|$)?`)
 
 // IsBaseDisk says whether a file in the cache is a base disk; unfinished, whether it is what an interrupted conversion left.
 func IsBaseDisk(name string) (ok, unfinished bool) {
 	m := baseDiskName.FindStringSubmatch(name)
-	return m != nil, m != nil && m[2] != ""
+	return m != nil && len(m[0]) == len(name), m != nil && m[2] != ""
 }
+
+// IsReserved says whether a name in the cache is a base disk's, or of something beside one. A download that was called so would
+// be put in its place, under the machines whose disks are linked to it.
+func IsReserved(name string) bool { return baseDiskName.MatchString(name) }
 
 // EnsureBaseDisk converts an image, once for all labs, and returns the path of its base disk, which is complete if it is there.
 func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, step func(string)) (base string, err error) {
