@@ -566,6 +566,18 @@ func fixtures() map[string][]fixture {
 		"proxy.hooks": {
 			asIs(),
 			{"not in OUTPUT", func(f *Facts) { f.noRule("w1", "OUTPUT", "") }, Fail, "w1 OUTPUT does not lead to KUBE-SERVICES"},
+			{"in PREROUTING for what comes by one NIC only", func(f *Facts) { f.narrow("w1", "PREROUTING") }, Fail, "w1 PREROUTING leads to KUBE-SERVICES under a condition only"},
+			{"in OUTPUT for one destination only", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					rules[1].To = prefix("10.43.0.1/32")
+					return rules
+				})
+			}, Fail, "w1 OUTPUT leads to KUBE-SERVICES under a condition only"},
+			{"under a condition, and then without", func(f *Facts) {
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append([]NATRule{{Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1, Narrow: true}}, rules...)
+				})
+			}, Pass, ""},
 			{"not in PREROUTING", func(f *Facts) { f.noRule("w1", "PREROUTING", "") }, Fail, "w1 PREROUTING does not lead"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
 			w2Unreached(),
@@ -586,6 +598,10 @@ func fixtures() map[string][]fixture {
 					return rules
 				})
 			}, Fail, "10.42.1.8:8080"},
+			{"the service's rule under a condition", func(f *Facts) { f.narrow("w1", "KUBE-SERVICES") }, Fail, "w1 has no rule for web-svc 10.43.31.179:80"},
+			{"an endpoint's rule under a condition", func(f *Facts) { f.narrow("w1", "KUBE-SVC-WEB") }, Fail, "w1 web-svc -> <none>"},
+			{"a new destination under a condition", func(f *Facts) { f.narrow("w1", "KUBE-SEP-web-svc-1") }, Fail, "w1 web-svc -> 10.42.1.8:80"},
+			{"the node port's rules under a condition", func(f *Facts) { f.narrow("w1", "KUBE-NODEPORTS") }, Fail, "w1 has no rule of KUBE-NODEPORTS that leads port 31885 to hello-svc"},
 			{"no rule for the service", func(f *Facts) { f.noRule("w1", "KUBE-SERVICES", "KUBE-SVC-WEB") }, Fail, "w1 has no rule for web-svc 10.43.31.179:80"},
 			{"no endpoints, no rule", func(f *Facts) {
 				f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil })
@@ -766,8 +782,10 @@ func fixtures() map[string][]fixture {
 		},
 		"demo.unchanged": {
 			asIs(),
-			{"somebody scaled web", func(f *Facts) { f.Reapplied.Value[0].Outcome = "configured" }, Fail, "deployment.apps/web configured"},
-			{"something is gone", func(f *Facts) { f.Reapplied.Value[1].Outcome = "created" }, Fail, "service/web-svc created"},
+			{"somebody scaled web", func(f *Facts) { f.Reapplied.Value[1].Outcome = "configured" }, Fail, "deployment.apps/web configured"},
+			{"something is gone", func(f *Facts) { f.Reapplied.Value[2].Outcome = "created" }, Fail, "service/web-svc created"},
+			{"an answer that stops after the first object", func(f *Facts) { f.Reapplied.Value = f.Reapplied.Value[:1] }, Unknown, "kubectl says nothing of service/hello-svc"},
+			{"an answer without the last object", func(f *Facts) { f.Reapplied.Value = f.Reapplied.Value[:6] }, Unknown, "kubectl says nothing of daemonset.apps/labctl-probe"},
 			{"not tried", func(f *Facts) { f.Reapplied = Fact[[]Applied]{} }, Unknown, "not collected"},
 			noCluster(),
 		},

@@ -83,12 +83,24 @@ func evalProbe(f Facts) Result {
 	return j.result(fmt.Sprintf("kubectl -n %s describe daemonset %s, and kubectl -n %s get pods -o wide, say what is missing", ProbeNamespace, ProbeDaemonSet, ProbeNamespace))
 }
 
+// demoObjects are all that labctl applies, as kubectl names them.
+var demoObjects = [...]string{
+	"namespace/" + WebNamespace, "deployment.apps/" + WebDeployment, "service/" + WebService,
+	"deployment.apps/hello", "service/" + HelloService,
+	"namespace/" + ProbeNamespace, "daemonset.apps/" + ProbeDaemonSet,
+}
+
 func evalUnchanged(f Facts) Result {
 	var j judgements
 	applied := f.Reapplied
 	if !applied.Known {
 		j.unknown("", applied.why(), applied.From)
 		return j.result("")
+	}
+	for _, object := range demoObjects {
+		if !slices.ContainsFunc(applied.Value, func(a Applied) bool { return a.Object == object }) {
+			j.unknown("", "kubectl says nothing of "+object, applied.From)
+		}
 	}
 	for _, a := range applied.Value {
 		line := a.Object + " " + a.Outcome

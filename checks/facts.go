@@ -99,6 +99,7 @@ type NATRule struct {
 	Probability float64        // 1 where the rule takes all
 	DNAT        netip.AddrPort // the new destination; the zero AddrPort if the rule has none that could be read
 	Sticky      bool           // it takes only clients that it has seen before (session affinity)
+	Narrow      bool           // it has further conditions (a NIC, a source, ...), and takes less than the other fields say
 	Line        string
 }
 

@@ -142,7 +142,13 @@ func healthy() *Facts {
 	end := netip.MustParseAddrPort
 	f.Flows = Known([]Flow{{Src: end("192.168.56.10:51344"), Dst: helloTarget, ReplySrc: end("10.42.1.10:8080"), ReplyDst: end("10.42.0.0:51344"), Line: "tcp 6 119 TIME_WAIT"}},
 		Source{Where: "cp1", Command: "conntrack -L -p tcp -d 10.43.45.254 --dport 80"})
-	f.Reapplied = Known([]Applied{{"deployment.apps/web", "unchanged"}, {"service/web-svc", "unchanged"}}, Source{Where: "cp1", Command: "kubectl apply --dry-run=server -f -"})
+	var applied []Applied
+	for _, object := range []string{
+		"namespace/demo", "deployment.apps/web", "service/web-svc", "deployment.apps/hello", "service/hello-svc", "namespace/labctl", "daemonset.apps/labctl-probe",
+	} {
+		applied = append(applied, Applied{object, "unchanged"})
+	}
+	f.Reapplied = Known(applied, Source{Where: "cp1", Command: "kubectl apply --dry-run=server -f -"})
 	for _, n := range lab.Nodes {
 		f.node(n.Name, func(facts *NodeFacts) {
 			facts.NAT = Known(f.natRules(), Source{Where: n.Name, Command: "iptables-save -t nat"})
@@ -188,6 +194,16 @@ func (f *Facts) natRules() []NATRule {
 // nat changes a node's rules.
 func (f *Facts) nat(node string, change func([]NATRule) []NATRule) {
 	f.node(node, func(n *NodeFacts) { n.NAT.Value = change(n.NAT.Value) })
+}
+
+// narrow gives every rule of a node's chain a condition that the other fields don't tell.
+func (f *Facts) narrow(node, chain string) {
+	f.nat(node, func(rules []NATRule) []NATRule {
+		for i := range rules {
+			rules[i].Narrow = rules[i].Narrow || rules[i].Chain == chain
+		}
+		return rules
+	})
 }
 
 // noRule removes the rules of a node's chain that jump there; an empty chain or jump is any.

@@ -43,15 +43,24 @@ func evalHooks(f Facts) Result {
 	eachNAT(f, &j, func(n config.Node, rules []NATRule, from Source) {
 		for _, hook := range []string{"PREROUTING", "OUTPUT"} {
 			expected := fmt.Sprintf("%s %s -> %s", n.Name, hook, chainServices)
-			i := slices.IndexFunc(rules, func(r NATRule) bool { return r.Chain == hook && r.Jump == chainServices })
-			if i < 0 {
+			jumps := slices.DeleteFunc(chain(rules, hook), func(r NATRule) bool { return r.Jump != chainServices })
+			i := slices.IndexFunc(jumps, NATRule.takesAll)
+			switch {
+			case i >= 0:
+				j.judge(true, expected, expected, from.showing(jumps[i].Line))
+			case len(jumps) > 0:
+				j.judge(false, expected, fmt.Sprintf("%s %s leads to %s under a condition only", n.Name, hook, chainServices), from.showing(jumps[0].Line))
+			default:
 				j.judge(false, expected, fmt.Sprintf("%s %s does not lead to %s", n.Name, hook, chainServices), from)
-				continue
 			}
-			j.judge(true, expected, expected, from.showing(rules[i].Line))
 		}
 	})
 	return j.result(hintRules)
+}
+
+// takesAll says whether every packet that meets the rule follows it.
+func (r NATRule) takesAll() bool {
+	return r.Protocol == "" && !r.To.IsValid() && r.Port == 0 && r.Probability == 1 && !r.Sticky && !r.Narrow
 }
 
 // chain returns the rules of a chain.
@@ -68,7 +77,7 @@ func chain(rules []NATRule, name string) []NATRule {
 // serviceChain returns the chain to which KUBE-SERVICES sends what is for a ClusterIP and port, and the rule that does.
 func serviceChain(rules []NATRule, to netip.AddrPort) (NATRule, bool) {
 	for _, r := range chain(rules, chainServices) {
-		if isServiceChain(r.Jump) && r.Protocol == "tcp" && r.Port == int(to.Port()) && r.To.IsSingleIP() && r.To.Addr() == to.Addr() {
+		if isServiceChain(r.Jump) && !r.Narrow && r.Protocol == "tcp" && r.Port == int(to.Port()) && r.To.IsSingleIP() && r.To.Addr() == to.Addr() {
 			return r, true
 		}
 	}
@@ -108,13 +117,13 @@ func shares(rules []NATRule, service string) []share {
 	var out []share
 	left := 1.0
 	for _, r := range chain(rules, service) {
-		if !strings.HasPrefix(r.Jump, chainEndpoint) || r.Sticky {
+		if !strings.HasPrefix(r.Jump, chainEndpoint) || r.Sticky || r.Narrow {
 			continue
 		}
 		s := share{rule: r, part: left * r.Probability}
 		left -= s.part
 		for _, e := range chain(rules, r.Jump) {
-			if e.Jump == "DNAT" {
+			if e.Jump == "DNAT" && !e.Narrow {
 				s.endpoint = e.DNAT
 			}
 		}
@@ -222,7 +231,7 @@ func judgeNodePortRule(j *judgements, n config.Node, rules []NATRule, from Sourc
 		return
 	}
 	for _, r := range chain(rules, chainNodePorts) {
-		if r.Port == port && r.Protocol == "tcp" && (!r.To.IsValid() || r.To.Contains(n.Address)) && leadsTo(rules, r.Jump, to) {
+		if r.Port == port && r.Protocol == "tcp" && !r.Narrow && (!r.To.IsValid() || r.To.Contains(n.Address)) && leadsTo(rules, r.Jump, to) {
 			j.judge(true, expected, expected, from.showing(r.Line))
 			return
 		}

@@ -142,12 +142,17 @@ func readFiles(r io.Reader) (map[string][]byte, error) {
 		return nil, fmt.Errorf("it is no gzipped tar: %w", err)
 	}
 	defer unzipped.Close()
-	archive := tar.NewReader(&bounded{r: unzipped, left: maxBundle})
+	content := &bounded{r: unzipped, left: maxBundle}
+	archive := tar.NewReader(content)
 	files := map[string][]byte{}
 	left := int64(maxBundle) // of what files say they hold: the holes of a sparse file are in no stream, and must be counted all the same
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
+			// The tar ends before the gzip does, whose checksum stands behind its last byte.
+			if _, err := io.Copy(io.Discard, content); err != nil {
+				return nil, fmt.Errorf("it is damaged: %w", err)
+			}
 			return files, nil
 		}
 		if err != nil {

@@ -153,6 +153,12 @@ func sparse(t testing.TB, files int) []byte {
 	return out.Bytes()
 }
 
+// damaged is a gzip whose checksum is that of other bytes.
+func damaged(zipped []byte) []byte {
+	zipped[len(zipped)-8] ^= 1
+	return zipped
+}
+
 func TestHostileBundles(t *testing.T) {
 	lab, err := config.Marshal(config.Default())
 	if err != nil {
@@ -170,19 +176,22 @@ func TestHostileBundles(t *testing.T) {
 		bundle []byte
 		want   string
 	}{
-		"nothing":            {nil, "no gzipped tar"},
-		"no gzip":            {[]byte("hello, I am no bundle"), "no gzipped tar"},
-		"cut short":          {packed(t, good, file("0", strings.Repeat("cp1", 9999)))[:300], "EOF"},
-		"a folder above":     {packed(t, good, file("../0", "x")), `"../0" is no name`},
-		"a folder above, in": {packed(t, good, file("a/../../0", "x")), "is no name"},
-		"an absolute path":   {packed(t, good, file("/etc/passwd", "x")), "is no name"},
-		"a hidden file":      {packed(t, good, file(".bashrc", "x")), "is no name"},
-		"a symbolic link":    {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), "not a plain file"},
-		"a hard link":        {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeLink, Linkname: "manifest.json"}), "not a plain file"},
-		"a folder":           {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeDir}), "not a plain file"},
-		"a device":           {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeChar}), "not a plain file"},
-		"a file twice":       {packed(t, good, file("0", "x"), file("0", "y")), "twice"},
-		"a huge file":        {packed(t, good, tar.Header{Name: "0", Size: maxOutput + 1}), "larger than 32 MiB"},
+		"nothing":             {nil, "no gzipped tar"},
+		"no gzip":             {[]byte("hello, I am no bundle"), "no gzipped tar"},
+		"cut short":           {packed(t, good, file("0", strings.Repeat("cp1", 9999)))[:300], "EOF"},
+		"cut in the checksum": {packed(t, good, file("0", "cp1\n"))[:len(packed(t, good, file("0", "cp1\n")))-2], "it is damaged: unexpected EOF"},
+		"another checksum":    {damaged(packed(t, good, file("0", "cp1\n"))), "it is damaged: gzip: invalid checksum"},
+		"more after the tar":  {append(packed(t, good, file("0", "cp1\n")), "hello"...), "it is damaged"},
+		"a folder above":      {packed(t, good, file("../0", "x")), `"../0" is no name`},
+		"a folder above, in":  {packed(t, good, file("a/../../0", "x")), "is no name"},
+		"an absolute path":    {packed(t, good, file("/etc/passwd", "x")), "is no name"},
+		"a hidden file":       {packed(t, good, file(".bashrc", "x")), "is no name"},
+		"a symbolic link":     {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), "not a plain file"},
+		"a hard link":         {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeLink, Linkname: "manifest.json"}), "not a plain file"},
+		"a folder":            {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeDir}), "not a plain file"},
+		"a device":            {packed(t, good, tar.Header{Name: "0", Typeflag: tar.TypeChar}), "not a plain file"},
+		"a file twice":        {packed(t, good, file("0", "x"), file("0", "y")), "twice"},
+		"a huge file":         {packed(t, good, tar.Header{Name: "0", Size: maxOutput + 1}), "larger than 32 MiB"},
 		"a huge bundle": {packed(t, good, tar.Header{Name: "0", Size: maxOutput}, tar.Header{Name: "1", Size: maxOutput}, tar.Header{Name: "2", Size: maxOutput},
 			tar.Header{Name: "3", Size: maxOutput}, tar.Header{Name: "4", Size: maxOutput}, tar.Header{Name: "5", Size: maxOutput}, tar.Header{Name: "6", Size: maxOutput},
 			tar.Header{Name: "7", Size: maxOutput}), "larger than 256 MiB"},

@@ -15,14 +15,21 @@ import (
 // parseNAT reads the nat table as iptables-save -t nat and iptables -t nat -S print it, of the legacy and of the nft back end alike.
 func parseNAT(out []byte) ([]checks.NATRule, error) {
 	rules := []checks.NATRule{}
-	inTable := false
+	seen, inTable, saving := false, false, false // saving: between the *nat and the COMMIT of iptables-save
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "*"):
+			if saving {
+				return nil, errors.New("the nat table is cut short: another one begins before its COMMIT")
+			}
 			inTable = line == "*nat"
+			saving = inTable
+			seen = seen || inTable
+		case line == "COMMIT":
+			inTable, saving = false, false
 		case strings.HasPrefix(line, "-P PREROUTING "):
-			inTable = true
+			inTable, seen = true, true
 		case inTable && strings.HasPrefix(line, "-A "):
 			rule, err := parseNATRule(line)
 			if err != nil {
@@ -31,7 +38,10 @@ func parseNAT(out []byte) ([]checks.NATRule, error) {
 			rules = append(rules, rule)
 		}
 	}
-	if !inTable {
+	switch {
+	case saving:
+		return nil, errors.New("the nat table is cut short: it has no COMMIT")
+	case !seen:
 		return nil, errors.New("no nat table is printed")
 	}
 	return rules, nil
@@ -52,6 +62,9 @@ func parseNATRule(line string) (checks.NATRule, error) {
 		negated := not
 		not = false
 		var err error
+		if negated {
+			r.Narrow = true
+		}
 		switch words[i] {
 		case "!":
 			not = true
@@ -73,7 +86,11 @@ func parseNATRule(line string) (checks.NATRule, error) {
 			}
 		case "--dport":
 			port := value()
-			if negated || strings.Contains(port, ":") { // a range
+			if strings.Contains(port, ":") { // a range
+				r.Narrow = true
+				continue
+			}
+			if negated {
 				continue
 			}
 			if r.Port, err = strconv.Atoi(port); err != nil {
@@ -88,12 +105,30 @@ func parseNATRule(line string) (checks.NATRule, error) {
 		case "--to-destination":
 			// What is no single address and port stays the zero AddrPort: kube-proxy writes nothing else.
 			r.DNAT, _ = netip.ParseAddrPort(value())
+		default:
+			if r.Jump != "" { // what follows belongs to the target
+				continue
+			}
+			switch values, known := unconditional[words[i]]; {
+			case known:
+				i += values
+			default:
+				r.Narrow = true
+			}
 		}
 	}
 	if r.Chain == "" {
 		return checks.NATRule{}, fmt.Errorf("%q is no rule", firstLine([]byte(line)))
 	}
 	return r, nil
+}
+
+// unconditional are the words of kube-proxy's rules that keep no packet out, or none that another field does not tell of, and how many
+// values follow each.
+var unconditional = map[string]int{
+	"-m": 1, "--comment": 1, "--nfacct-name": 1,
+	"--mode": 1,                                                                       // of statistic, beside --probability
+	"--name": 1, "--set": 0, "--seconds": 1, "--reap": 0, "--mask": 1, "--rsource": 0, // of recent, beside --rcheck
 }
 
 // ruleWords splits a rule; a comment in double quotes is one word.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -113,8 +114,8 @@ func TestNATRules(t *testing.T) {
 		`-A KUBE-SERVICES -d 10.43.0.1/32 -p tcp -m comment --comment "default/kubernetes:https cluster IP" -m tcp --dport 443 -j KUBE-SVC-NPX`: {
 			Chain: "KUBE-SERVICES", Jump: "KUBE-SVC-NPX", Protocol: "tcp", To: prefix("10.43.0.1/32"), Port: 443, Probability: 1},
 		`-A KUBE-SVC-NPX ! -s 10.42.0.0/16 -d 10.43.0.1/32 -p tcp --dport 443 -j KUBE-MARK-MASQ`: {
-			Chain: "KUBE-SVC-NPX", Jump: "KUBE-MARK-MASQ", Protocol: "tcp", To: prefix("10.43.0.1/32"), Port: 443, Probability: 1},
-		`-A X ! -d 10.43.0.0/16 ! -p tcp ! --dport 80 -j Y`: {Chain: "X", Jump: "Y", Probability: 1},
+			Chain: "KUBE-SVC-NPX", Jump: "KUBE-MARK-MASQ", Protocol: "tcp", To: prefix("10.43.0.1/32"), Port: 443, Probability: 1, Narrow: true},
+		`-A X ! -d 10.43.0.0/16 ! -p tcp ! --dport 80 -j Y`: {Chain: "X", Jump: "Y", Probability: 1, Narrow: true},
 		`-A KUBE-SVC-A -m statistic --mode random --probability 0.16666666651 -j KUBE-SEP-B`: {
 			Chain: "KUBE-SVC-A", Jump: "KUBE-SEP-B", Probability: 0.16666666651},
 		`-A KUBE-SVC-A -m recent --name KUBE-SEP-B --rcheck --seconds 10800 --reap --mask 255.255.255.255 --rsource -j KUBE-SEP-B`: {
@@ -123,7 +124,14 @@ func TestNATRules(t *testing.T) {
 			Chain: "KUBE-SEP-B", Jump: "DNAT", Protocol: "tcp", Probability: 1, DNAT: netip.MustParseAddrPort("10.42.1.8:80")},
 		`-A KUBE-SEP-B -p tcp -m tcp -j DNAT [unsupported revision]`: {Chain: "KUBE-SEP-B", Jump: "DNAT", Protocol: "tcp", Probability: 1},
 		`-A X -m comment --comment "a \"quoted\" -j TRAP" -j Y`:      {Chain: "X", Jump: "Y", Probability: 1},
-		`-A X -p tcp --dport 30000:32767 -j Y`:                       {Chain: "X", Jump: "Y", Protocol: "tcp", Probability: 1},
+		`-A X -p tcp --dport 30000:32767 -j Y`:                       {Chain: "X", Jump: "Y", Protocol: "tcp", Probability: 1, Narrow: true},
+		`-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES`: {
+			Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1},
+		`-A PREROUTING -i nosuch -j KUBE-SERVICES`:      {Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1, Narrow: true},
+		`-A PREROUTING -s 10.0.0.0/8 -j KUBE-SERVICES`:  {Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1, Narrow: true},
+		`-A OUTPUT -m mark --mark 0x1 -j KUBE-SERVICES`: {Chain: "OUTPUT", Jump: "KUBE-SERVICES", Probability: 1, Narrow: true},
+		`-A KUBE-NODEPORTS -d 127.0.0.0/8 -p tcp -m comment --comment "default/hello-svc" -m tcp --dport 31885 -m nfacct --nfacct-name localhost_nps_accepted_pkts -j KUBE-EXT-A`: {
+			Chain: "KUBE-NODEPORTS", Jump: "KUBE-EXT-A", Protocol: "tcp", To: prefix("127.0.0.0/8"), Port: 31885, Probability: 1},
 	} {
 		want.Line = line
 		got, err := parseNATRule(line)
@@ -131,9 +139,41 @@ func TestNATRules(t *testing.T) {
 			t.Errorf("%s\n%+v, %v, want\n%+v", line, got, err, want)
 		}
 	}
-	for _, bad := range []string{"", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", "*nat\n-A X -d nowhere -j Y\n", "*nat\n-A X --dport http -j Y\n", "*nat\n-A X --probability 2 -j Y\n", "*nat\n-A\n", "iptables-save: not found"} {
-		if rules, err := parseNAT([]byte(bad)); err == nil && bad != "*nat\n-A\n" {
+	for _, bad := range []string{"", "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", "*nat\n-A X -d nowhere -j Y\nCOMMIT\n", "*nat\n-A X --dport http -j Y\nCOMMIT\n",
+		"*nat\n-A X --probability 2 -j Y\nCOMMIT\n", "*nat\n-A \"\" -j Y\nCOMMIT\n", "iptables-save: not found"} {
+		if rules, err := parseNAT([]byte(bad)); err == nil {
 			t.Errorf("%q: no error, but %+v", bad, rules)
+		}
+	}
+}
+
+// A table that is cut short is no table, wherever it is cut: rules that would tell of a fault may be missing.
+func TestNATCutShort(t *testing.T) {
+	item, ok := recording(t, "k3s-v1.34.3", config.Default()).find("w1", cmdNAT)
+	whole := item.Stdout
+	end := bytes.Index(whole, []byte("COMMIT")) + len("COMMIT")
+	if rules, err := parseNAT(whole); !ok || err != nil || len(rules) < 50 {
+		t.Fatalf("%d rules of the whole table, %v", len(rules), err)
+	}
+	for cut := 0; cut < end; cut += 13 {
+		if rules, err := parseNAT(whole[:cut]); err == nil {
+			t.Fatalf("cut after %d bytes of %d: no error, but %d rules", cut, len(whole), len(rules))
+		}
+	}
+	for name, text := range map[string]string{
+		"another table before the end": "*nat\n-A X -j Y\n*filter\nCOMMIT\n",
+		"the filter table's end only":  "*filter\nCOMMIT\n*nat\n-A X -j Y\n",
+	} {
+		if rules, err := parseNAT([]byte(text)); err == nil {
+			t.Errorf("%s: no error, but %+v", name, rules)
+		}
+	}
+	for name, text := range map[string]string{
+		"another table after it":       "*nat\n-A X -j Y\nCOMMIT\n*filter\n-A Z -j Y\nCOMMIT\n",
+		"as iptables -t nat -S has it": "-P PREROUTING ACCEPT\n-A X -j Y\n",
+	} {
+		if rules, err := parseNAT([]byte(text)); err != nil || len(rules) != 1 {
+			t.Errorf("%s: %+v, %v", name, rules, err)
 		}
 	}
 }
