@@ -81,15 +81,26 @@ type remote struct {
 	config.Node
 	Number  int // of its pod network
 	Network netip.Prefix
+	MAC     string // of its flannel.1
 }
 
 // Remotes are the agents with their pod networks, if they joined in the order of the file.
 func (v view) Remotes() []remote {
 	var remotes []remote
 	for i, n := range v.Agents() {
-		remotes = append(remotes, remote{n, i + 1, v.PodNetwork(i + 1)})
+		remotes = append(remotes, remote{n, i + 1, v.PodNetwork(i + 1), exampleMAC(i + 1)})
 	}
 	return remotes
+}
+
+// ServerMAC is an example of the MAC of the server's flannel.1, WorkerMAC one of Worker's.
+func (v view) ServerMAC() string { return exampleMAC(0) }
+func (v view) WorkerMAC() string { return exampleMAC(min(len(v.Agents()), 1)) }
+
+// exampleMAC is a MAC such as systemd makes up, another one for each node.
+func exampleMAC(n int) string {
+	some := [][2]byte{{0x6a, 0x1b}, {0x16, 0x54}, {0xd2, 0xf7}, {0x8e, 0x0d}}[n%4]
+	return fmt.Sprintf("%02x:%02x:72:a5:9b:%02x", some[0], some[1], (0xa8+37*n)&0xff)
 }
 
 // WorkerGateway is the gateway of Worker's pods, under the same condition.
@@ -131,6 +142,12 @@ func (v view) HelloPods() []pod {
 		names = append(names, "hello-6d4b5d8f9c-"+suffix)
 	}
 	return v.examplePods(v.Nodes, names, []int{23, 10, 12, 24, 9, 11})
+}
+
+// Answer is the pod that answers the n-th of several calls, from 0: not always the same, nor always one of the node that is called.
+func (v view) Answer(n int) pod {
+	pods := v.HelloPods()
+	return pods[(2*n+1)%len(pods)]
 }
 
 // ExternalIPs is what a LoadBalancer Service shows as EXTERNAL-IP: ServiceLB gives it the nodes' addresses, and is kept out of a lab in

@@ -226,9 +226,8 @@ var masks = []struct {
 	as    string
 }{
 	{regexp.MustCompile(`( \(SIMULATED\)|SIMULATED | · SIMULATED| --simulate)`), ""},
-	{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "MAC"},
-	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"}, // not a part of a generated name
-	{regexp.MustCompile(`\b(web|hello)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"},
+	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"},           // not a part of a generated name
+	{regexp.MustCompile(`\b(web|hello)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"}, // in a table, whose rows are in the order of these names
 	{regexp.MustCompile(`\bweb-svc-[a-z0-9]{5}\b`), "web-svc-SLICE"},
 	{regexp.MustCompile(`\bsvclb-traefik-[a-z0-9]{8}\b`), "svclb-traefik-ID"},
 	{regexp.MustCompile(`\bKUBE-(SVC|SEP|EXT)-[A-Z0-9]{16}\b`), "KUBE-$1-ID"},
@@ -241,6 +240,9 @@ var masks = []struct {
 	{regexp.MustCompile(`\bsrc=10\.42\.\d+\.POD dst=10\.42\.0\.[01] `), "src=POD dst=NODE "},                                                    // another node's pod is asked by flannel.1
 	{regexp.MustCompile(`:[124-6]\d{4}\b`), ":PORT"},
 }
+
+// numbered are generated things that a text shows more than once: a number for each stays, in the order in which they come.
+var numbered = regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b|Hostname: \S+`)
 
 // masked returns a text's lines, empty ones left out, runs of spaces as one. Rows of kubectl's tables and iptables' rules are
 // sorted: they are in the order of generated names.
@@ -256,7 +258,18 @@ func masked(text string) []string {
 		}
 		rows = -1
 	}
+	var seen []string
 	for line := range strings.Lines(text) {
+		line = numbered.ReplaceAllStringFunc(line, func(found string) string {
+			if !slices.Contains(seen, found) {
+				seen = append(seen, found)
+			}
+			kind, _, isName := strings.Cut(found, " ")
+			if !isName {
+				kind = "MAC"
+			}
+			return fmt.Sprintf("%s NUMBER-%d", kind, slices.Index(seen, found))
+		})
 		for _, m := range masks {
 			line = m.found.ReplaceAllString(line, m.as)
 		}
@@ -308,6 +321,11 @@ func TestCompare(t *testing.T) {
 		"one that is not drawn":  {"10.43.0.10\n", "10.43.0.1\n", false},
 		"not drawn, but for one": {"10.43.0.10\n", "10.43.31.179\n", false},
 		"node port":              {"80:31885/TCP\n", "80:30001/TCP\n", false},
+		"one pod for another":    {"Hostname: hello-a-1\n", "Hostname: hello-b-2\n", true},
+		"the same pod twice":     {"Hostname: hello-a-1\nHostname: hello-a-1\n", "Hostname: hello-a-1\nHostname: hello-b-2\n", false},
+		"two pods":               {"Hostname: hello-a-1\nHostname: hello-b-1\n", "Hostname: hello-a-1\nHostname: hello-a-1\n", false},
+		"one MAC for another":    {"16:54:72:a5:9b:cd dst\n", "02:00:00:00:00:01 dst\n", true},
+		"two MACs":               {"16:54:72:a5:9b:cd\n16:54:72:a5:9b:cd\n", "02:00:00:00:00:01\n02:00:00:00:00:02\n", false},
 		"drawn node ports":       {"80:31300/TCP,443:31309/TCP\n", "80:30379/TCP,443:32576/TCP\n", true},
 		"a node's address":       {"192.168.56.10\n", "192.168.56.11\n", false},
 		"real and simulated":     {"lab \"lab\" is up: 3 changes in 2s\n3 passed\n", "lab \"lab\" is up (SIMULATED): 3 changes in 1m2s\n3 passed · SIMULATED\n", true},
