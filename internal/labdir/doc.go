@@ -7,6 +7,7 @@
 //	  id_ed25519         the key labctl logs in with (0600), and id_ed25519.pub
 //	  token              k3s's cluster token (0600)
 //	  passphrase         protects the secrets in Pulumi's state (0600)
+//	  secrets.sha256     the checksums of id, token, passphrase and id_ed25519: none of them may become another one
 //	  known_hosts        the host keys that labctl made for the machines
 //	  kubeconfig         0600
 //	  faults.json        the faults that break has injected and fix has not undone, with what it takes to undo them

@@ -23,8 +23,8 @@ import (
 // OwnerKey is the extradata key of a machine's owner mark.
 const OwnerKey = "labctl/lab"
 
-// ErrDamaged says that a lab that has machines has lost a secret of its own. Inventing a new one would orphan what was made with
-// the old one.
+// ErrDamaged says that a lab that has machines has lost a secret of its own, or has another one. Inventing a new one would orphan what
+// was made with the old one.
 var ErrDamaged = errors.New("the lab's folder is damaged")
 
 // ErrCopied says that a lab's folder is a copy of another lab's, with that one's keys and id: its machines would be taken for the other's.
@@ -45,7 +45,7 @@ func At(root, name string) *Folder {
 }
 
 // Make creates the folder and whatever of its secrets doesn't exist yet: the lab's own and each node's host key. What exists
-// is never replaced, and in a lab that an up has worked on nothing that is missing is invented: ErrDamaged.
+// is never replaced, and in a lab that an up has worked on nothing that is missing or damaged is invented: ErrDamaged.
 func (f *Folder) Make(l *config.Lab) error {
 	if err := f.makeFolder(); err != nil {
 		return err
@@ -58,10 +58,13 @@ func (f *Folder) Make(l *config.Lab) error {
 			return err
 		}
 	}
-	if err := f.makeKey(f.path("id_ed25519")); err != nil {
+	if err := f.makeKey("id_ed25519"); err != nil {
 		return err
 	}
-	return f.makeHostKeys(l)
+	if err := f.makeHostKeys(l); err != nil {
+		return err
+	}
+	return f.noteSecrets()
 }
 
 // makeFolder makes the folder itself, its owner's alone. A link to one is refused: what is written through it and what is removed
@@ -76,50 +79,33 @@ func (f *Folder) makeFolder() error {
 	return os.Chmod(f.Path, 0o700)
 }
 
-// whole refuses a lab that an up has worked on and that has lost one of its secrets since.
-func (f *Folder) whole() error {
-	if _, err := os.Stat(f.path("lab.yaml")); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, name := range []string{"id", "token", "passphrase", "id_ed25519"} {
-		if _, err := os.Stat(f.path(name)); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("lab %q: %w: %q is missing, and its machines were made with it", f.Name, ErrDamaged, f.path(name))
-		}
-	}
-	if _, err := f.ID(); errors.Is(err, ErrNoLab) {
-		return fmt.Errorf("lab %q: %w: %q holds no id, and its machines were made with it", f.Name, ErrDamaged, f.path("id"))
-	}
-	if _, err := f.Stored(); errors.Is(err, ErrCopied) {
-		return err
-	}
-	return nil
-}
-
 func (f *Folder) path(elem ...string) string {
 	return filepath.Join(append([]string{f.Path}, elem...)...)
 }
 
-// makeKey makes a key pair, the public half last: it is derived from the private half where only that exists.
-func (f *Folder) makeKey(path string) error {
-	if _, err := os.Stat(path + ".pub"); err == nil {
-		if _, err := os.Stat(path); err == nil {
-			return nil
-		}
-	}
-	private, public, err := ssh.NewKey()
+// makeKey makes the private half of a key pair where there is none, and the public half, which follows from it, where that is not the
+// one that belongs to it.
+func (f *Folder) makeKey(name string) error {
+	err := once(f.path(name), func() ([]byte, error) {
+		private, _, err := ssh.NewKey()
+		return private, err
+	})
 	if err != nil {
 		return err
 	}
-	if b, err := os.ReadFile(path); err == nil {
-		signer, err := gossh.ParsePrivateKey(b)
-		if err != nil {
-			return fmt.Errorf("key %q: %w", path, err)
-		}
-		public = string(gossh.MarshalAuthorizedKey(signer.PublicKey()))
-	} else if err := WriteFile(path, private, 0o600); err != nil {
+	signer, err := f.privateKey(name)
+	if err != nil {
 		return err
 	}
-	return WriteFile(path+".pub", []byte(public), 0o644)
+	public := strings.TrimSpace(string(gossh.MarshalAuthorizedKey(signer.PublicKey())))
+	have, err := os.ReadFile(f.path(name + ".pub"))
+	if err == nil && strings.HasPrefix(string(have), public) { // behind it a comment, if anything
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return WriteFile(f.path(name+".pub"), []byte(public), 0o644)
 }
 
 // once writes a file that doesn't exist yet.
@@ -177,10 +163,10 @@ func (f *Folder) ID() (string, error) {
 }
 
 // Token returns k3s's cluster token, a secret.
-func (f *Folder) Token() (string, error) { return f.read("token") }
+func (f *Folder) Token() (string, error) { return f.secret("token") }
 
 // Passphrase returns what protects Pulumi's state, a secret.
-func (f *Folder) Passphrase() (string, error) { return f.read("passphrase") }
+func (f *Folder) Passphrase() (string, error) { return f.secret("passphrase") }
 
 // PublicKey returns the line for authorized_keys.
 func (f *Folder) PublicKey() (string, error) { return f.read("id_ed25519.pub") }

@@ -71,7 +71,7 @@ func TestSecretsAreForTheOwnerAlone(t *testing.T) {
 	if info, err := os.Stat(f.Path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("folder: %v, %v", info.Mode(), err)
 	}
-	for _, name := range []string{"id", "token", "passphrase", "id_ed25519", "hostkeys/cp1", "known_hosts"} {
+	for _, name := range []string{"id", "token", "passphrase", "id_ed25519", "hostkeys/cp1", "known_hosts", sums} {
 		info, err := os.Stat(f.path(name))
 		if err != nil {
 			t.Fatal(err)

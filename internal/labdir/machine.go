@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -148,18 +150,29 @@ func (f *Folder) makeHostKeys(l *config.Lab) error {
 	if err := os.MkdirAll(f.path("hostkeys"), 0o700); err != nil {
 		return err
 	}
+	names := map[string]bool{}
 	for _, n := range l.Nodes {
-		if err := f.makeKey(f.path("hostkeys", n.Name)); err != nil {
-			return err
-		}
+		names[n.Name] = true
 	}
-	keys, err := filepath.Glob(f.path("hostkeys", "*.pub"))
+	keys, err := os.ReadDir(f.path("hostkeys"))
 	if err != nil {
 		return err
 	}
-	var lines []string
 	for _, key := range keys {
-		name := strings.TrimSuffix(filepath.Base(key), ".pub")
+		name, public := strings.CutSuffix(key.Name(), ".pub")
+		if !public {
+			continue
+		}
+		if err := f.there(filepath.Join("hostkeys", name)); err != nil {
+			return err
+		}
+		names[name] = true
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if err := f.makeKey(filepath.Join("hostkeys", name)); err != nil {
+			return err
+		}
 		_, public, err := f.HostKey(name)
 		if err != nil {
 			return err
