@@ -14,6 +14,7 @@ type Report struct {
 	Lab       string
 	Nodes     []string // the lab's nodes, in its order
 	Simulated bool
+	Labctl    string // how labctl is called on this lab: "labctl --simulate"; empty: labctl
 	Verdicts  []Verdict
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"strings"
 
@@ -56,14 +57,14 @@ func JUnit(r checks.Report) ([]byte, error) {
 		switch v.Status {
 		case checks.Pass:
 		case checks.Fail:
-			c.Failure = junitDetails(v)
+			c.Failure = junitDetails(v, cmp.Or(r.Labctl, "labctl"))
 			suite.Failures++
 			out.Failures++
 		case checks.NotApplicable:
 			c.Skipped = &junitDetail{Message: oneLine(v.Actual)}
 			suite.Skipped++
 		default:
-			c.Error = junitDetails(v)
+			c.Error = junitDetails(v, cmp.Or(r.Labctl, "labctl"))
 			suite.Errors++
 			out.Errors++
 		}
@@ -76,10 +77,10 @@ func JUnit(r checks.Report) ([]byte, error) {
 	return append(append([]byte(xml.Header), body...), '\n'), nil
 }
 
-func junitDetails(v checks.Verdict) *junitDetail {
+func junitDetails(v checks.Verdict, labctl string) *junitDetail {
 	var b bytes.Buffer
 	b.WriteByte('\n')
-	detail(&b, v)
+	detail(&b, v, labctl)
 	return &junitDetail{Message: oneLine(v.Actual), Text: b.String()}
 }
 

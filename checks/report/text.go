@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode"
@@ -49,7 +50,7 @@ func Text(r checks.Report, colour bool) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "  %s %-*s  %s\n", mark, width, v.ID, Printable(v.Title))
 		if v.Status != checks.Pass {
-			detail(&b, v)
+			detail(&b, v, cmp.Or(r.Labctl, "labctl"))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", SummaryLine(r))
@@ -71,7 +72,7 @@ func heading(r checks.Report) string {
 	return Printable(line) + "\n"
 }
 
-func detail(b *bytes.Buffer, v checks.Verdict) {
+func detail(b *bytes.Buffer, v checks.Verdict, labctl string) {
 	if v.Status == checks.NotApplicable {
 		field(b, "because", v.Actual)
 		return
@@ -90,7 +91,7 @@ func detail(b *bytes.Buffer, v checks.Verdict) {
 	}
 	field(b, "hint", v.Hint)
 	if len(v.Exercises) > 0 {
-		field(b, "exercise", "labctl labs "+v.Exercises[0])
+		field(b, "exercise", labctl+" labs "+v.Exercises[0])
 	}
 }
 

@@ -39,6 +39,8 @@ type app struct {
 	vboxmanage string // --vboxmanage
 	verbose    bool   // -v
 
+	subcommands []string // their names
+
 	begun bool   // the command line was in order
 	safe  string // what it is safe to do after an interruption
 }
@@ -63,6 +65,9 @@ func isTerminal(stream any) bool {
 // run parses the arguments, runs the command and returns the exit status.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.newRootCmd()
+	for _, c := range root.Commands() {
+		a.subcommands = append(a.subcommands, c.Name())
+	}
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -81,11 +86,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	if status == exitInterrupted {
 		a.ui.Error(fmt.Errorf("interrupted: %w", err))
-		a.ui.Hint(cmp.Or(a.safe, "run the same command again"))
+		a.ui.Hint(a.typed(cmp.Or(a.safe, "run the same command again")))
 		return status
 	}
 	a.ui.Error(err)
-	if hint := hintFor(err); hint != "" {
+	if hint := hintFor(err); hint != "" && a.begun {
+		a.ui.Hint(a.typed(hint))
+	} else if hint != "" { // cobra's, of the command line as it should be
 		a.ui.Hint(hint)
 	}
 	return status

@@ -112,6 +112,7 @@ func (a *app) printFindings(findings []doctor.Finding) error {
 				status = exitUnable
 			}
 		}
+		f.Fix = a.typed(f.Fix)
 		all = append(all, findingSummary{f.Name, f.Status.String(), f.Detail, f.Fix})
 		fmt.Fprintf(&t, "%-8s %-34s %s\n", f.Status, f.Name, f.Detail)
 		if f.Fix != "" {
@@ -128,9 +129,9 @@ func (a *app) printFindings(findings []doctor.Finding) error {
 		}
 	} else {
 		if status == exitOK {
-			fmt.Fprintln(&t, "next     labctl up")
+			fmt.Fprintf(&t, "next     %s\n", a.next("up"))
 		} else {
-			fmt.Fprintln(&t, "next     mend what is not ok, then: labctl doctor; or see labctl without VirtualBox: labctl --simulate up")
+			fmt.Fprintf(&t, "next     %s # once what is not ok is mended; without VirtualBox: labctl --simulate up\n", a.next("doctor"))
 		}
 		a.ui.Print(t.String())
 	}

@@ -225,7 +225,7 @@ var masks = []struct {
 	found *regexp.Regexp
 	as    string
 }{
-	{regexp.MustCompile(`( \(SIMULATED\)|SIMULATED | · SIMULATED| --simulate)`), ""},
+	{regexp.MustCompile(`( \(SIMULATED\)|SIMULATED | · SIMULATED| --simulate| --lab \S+)`), ""},
 	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"},           // not a part of a generated name
 	{regexp.MustCompile(`\b(web|hello)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"}, // in a table, whose rows are in the order of these names
 	{regexp.MustCompile(`\bweb-svc-[a-z0-9]{5}\b`), "web-svc-SLICE"},

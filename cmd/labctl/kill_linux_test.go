@@ -77,7 +77,7 @@ func killables() []*killable {
 		{name: "up", safe: "run the same command again to go on", on: "empty", args: []string{"up"}, again: []string{"up"}, check: func(a *actor) error {
 			return errors.Join(a.verified(), a.holds(a.built), a.destroyed())
 		}},
-		{name: "down", safe: "run labctl down again", on: "built", args: []string{"down"}, again: []string{"down"}, check: func(a *actor) error {
+		{name: "down", safe: "run labctl --simulate down again", on: "built", args: []string{"down"}, again: []string{"down"}, check: func(a *actor) error {
 			var err error
 			if running := a.stage.vboxmanage("list", "runningvms"); running != "" {
 				err = fmt.Errorf("still running: %s", running)
@@ -88,10 +88,10 @@ func killables() []*killable {
 			// The second one does not know that the machines ran before the first.
 			return errors.Join(a.holds(a.saved), a.labctl("start"), a.verified(), a.destroyed())
 		}},
-		{name: "break", safe: "labctl fix undoes it", on: "built", args: []string{"break", "node-ip-missing"}, again: []string{"fix"}, check: func(a *actor) error {
+		{name: "break", safe: "labctl --simulate fix undoes it", on: "built", args: []string{"break", "node-ip-missing"}, again: []string{"fix"}, check: func(a *actor) error {
 			return errors.Join(a.verified(), a.holds(a.built))
 		}},
-		{name: "destroy", safe: "run labctl destroy again", on: "built", args: []string{"destroy", "--yes"}, again: []string{"destroy", "--yes"}, check: (*actor).gone},
+		{name: "destroy", safe: "run labctl --simulate destroy again", on: "built", args: []string{"destroy", "--yes"}, again: []string{"destroy", "--yes"}, check: (*actor).gone},
 	}
 }
 

@@ -119,6 +119,10 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 	if err != nil {
 		return err
 	}
+	page.Body = a.typed(page.Body)
+	for i, hint := range page.Hints {
+		page.Hints[i] = a.typed(hint)
+	}
 	again := a.next("labs " + e.Number)
 	if o.language != "" {
 		again += " --lang " + o.language

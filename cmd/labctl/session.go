@@ -198,14 +198,6 @@ func (a *app) mode() string {
 	return ""
 }
 
-// next is a command of labctl's to type next, with --simulate where this one had it.
-func (a *app) next(words string) string {
-	if a.simulate {
-		return "labctl --simulate " + words
-	}
-	return "labctl " + words
-}
-
 // hypervisor returns VBoxManage, or says how to get it.
 func (s *session) hypervisor(ctx context.Context) (*vbox.Client, error) {
 	if s.vbox.InProcess == nil && s.vbox.Command == nil {

@@ -195,15 +195,15 @@ func TestDamagedFolder(t *testing.T) {
 		exit   int      // of up
 		says   []string // of up
 	}{
-		{"the state is cut off", truncate(state...), exitUnable, []string{"reading the lab's state", "labctl destroy"}},
+		{"the state is cut off", truncate(state...), exitUnable, []string{"reading the lab's state", " destroy"}},
 		{"the state is lost", remove(state...), exitOK, nil},
-		{"the lab's id is lost", remove("id"), exitUnable, []string{"damaged", "id\" is missing", "labctl destroy"}},
-		{"the lab's id is cut off", truncate("id"), exitUnable, []string{"damaged", "holds no id", "labctl destroy"}},
-		{"the passphrase is lost", remove("passphrase"), exitUnable, []string{"damaged", "passphrase", "labctl destroy"}},
-		{"the SSH key is lost", remove("id_ed25519"), exitUnable, []string{"damaged", "id_ed25519", "labctl destroy"}},
-		{"the token is empty", func() error { return os.Truncate(in("token"), 0) }, exitUnable, []string{"damaged", "token", "labctl destroy"}},
-		{"the passphrase is cut off", truncate("passphrase"), exitUnable, []string{"damaged", "passphrase", "labctl destroy"}},
-		{"a host key is cut off", truncate("hostkeys", "cp1"), exitUnable, []string{"damaged", "hostkeys/cp1", "labctl destroy"}},
+		{"the lab's id is lost", remove("id"), exitUnable, []string{"damaged", "id\" is missing", " destroy"}},
+		{"the lab's id is cut off", truncate("id"), exitUnable, []string{"damaged", "holds no id", " destroy"}},
+		{"the passphrase is lost", remove("passphrase"), exitUnable, []string{"damaged", "passphrase", " destroy"}},
+		{"the SSH key is lost", remove("id_ed25519"), exitUnable, []string{"damaged", "id_ed25519", " destroy"}},
+		{"the token is empty", func() error { return os.Truncate(in("token"), 0) }, exitUnable, []string{"damaged", "token", " destroy"}},
+		{"the passphrase is cut off", truncate("passphrase"), exitUnable, []string{"damaged", "passphrase", " destroy"}},
+		{"a host key is cut off", truncate("hostkeys", "cp1"), exitUnable, []string{"damaged", "hostkeys/cp1", " destroy"}},
 		{"a host key's public half is empty", func() error { return os.Truncate(in("hostkeys", "cp1.pub"), 0) }, exitOK, nil},
 		{"the stored configuration is cut off", truncate("lab.yaml"), exitOK, nil},
 		{"the stored configuration is lost", remove("lab.yaml"), exitOK, nil},

@@ -114,7 +114,7 @@ func (a *app) judgeLab(ctx context.Context, selected []checks.Check, wait time.D
 		if err != nil {
 			return checks.Report{}, err
 		}
-		rep := checks.Evaluate(collect.Parse(evidence), selected)
+		rep := s.pasteable(checks.Evaluate(collect.Parse(evidence), selected))
 		switch {
 		case wait == 0:
 			return rep, nil
