@@ -27,6 +27,8 @@ const (
 // Parts is what a lab consists of beside what its configuration says.
 type Parts struct {
 	Manifests []Manifest
+	// ImageSHA256 is the disk image's checksum, whichever way labctl.yaml gives it.
+	ImageSHA256 string
 	// Archives names the archives of images that every node gets, each with its checksum; none if nodes pull all their images.
 	Archives []string
 	// Registries and Proxy stand for the settings of these names, which may hold secrets: they change with them and tell nothing.
@@ -41,7 +43,7 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 
 		image := r.add(typeImage, nameImage, pulumi.Map{
 			"url":     pulumi.String(l.Image.URL),
-			"sha256":  pulumi.String(l.Image.SHA256),
+			"sha256":  pulumi.String(parts.ImageSHA256),
 			"diskGiB": pulumi.Int(l.Image.DiskGiB),
 		})
 		network := r.add(typeNetwork, nameNetwork, pulumi.Map{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/provision"
 	"github.com/labctl/labctl/provision/engine"
@@ -54,10 +55,13 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 	return b, nil
 }
 
-// program is the whole lab; its archives of images must be within reach.
+// program is the whole lab; its archives of images, and a list of checksums that names its disk image, must be within reach.
 func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
 	parts := b.parts()
 	var err error
+	if parts.ImageSHA256, err = b.imageChecksum(ctx); err != nil {
+		return nil, err
+	}
 	if parts.Archives, err = b.archiveNames(ctx); err != nil {
 		return nil, err
 	}
@@ -69,6 +73,23 @@ func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
 		return nil, err
 	}
 	return provision.Program(b.lab, parts), nil
+}
+
+// imageChecksum is the disk image's, for which its list of checksums may have to be fetched, the first time.
+func (b *builder) imageChecksum(ctx context.Context) (string, error) {
+	image := b.lab.Image
+	if _, known := b.cache.KnownChecksum(image.URL, image.SHA256); known {
+		return b.cache.Checksum(ctx, image.URL, image.SHA256, fetch.Progress{})
+	}
+	const id = "checksum"
+	b.ui.Start(id, "the disk image's list of checksums")
+	sum, err := b.cache.Checksum(ctx, image.URL, image.SHA256, fetch.Steps(func(text string) { b.ui.Step(id, text) }, "fetching it"))
+	if err != nil {
+		b.ui.Fail(id, "")
+		return "", err
+	}
+	b.ui.Done(id, "fetched")
+	return sum, nil
 }
 
 // archiveNames names the archives of images that the nodes get, once a run: a list of checksums may have to be fetched for that,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,20 +22,27 @@ type Downloads interface {
 	Checksum(ctx context.Context, source, checksum string, progress fetch.Progress) (sha256 string, err error)
 	Fetch(ctx context.Context, source, sha256 string, most int64, progress fetch.Progress) (path string, err error)
 	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
+	Place(source, sha256 string) (path string, err error)
 }
 
 // image is the base disk that all machines' disks are linked to: downloaded, verified, converted and resized once, and
-// shared by all labs. Its value is the path of the base VDI. Destroy leaves it in the cache.
+// shared by all labs. Its value is the path of the base VDI. Destroy leaves it in the cache. The same image from another place is the
+// same image: machines stand on its bytes.
 func (p *Provider) image() kind {
 	return kind{
-		required: []string{"url", "diskGiB"},
-		replace:  []string{"url", "sha256", "diskGiB"},
+		required: []string{"url", "sha256", "diskGiB"},
+		replace:  []string{"sha256", "diskGiB"},
 		ensure:   p.ensureImage,
 		read: func(_ context.Context, id string, in props) (props, error) {
 			if _, err := os.Stat(id); errors.Is(err, fs.ErrNotExist) {
 				return nil, nil
 			} else if err != nil {
 				return nil, err
+			}
+			// The folder is named after the checksum. The state of an older labctl has it as labctl.yaml gave it.
+			if sum := filepath.Base(filepath.Dir(id)); fetch.IsSHA256(sum) && sum != in.text("sha256") {
+				in = maps.Clone(in)
+				in["sha256"] = sum
 			}
 			return in, nil
 		},
@@ -50,11 +58,19 @@ func (p *Provider) image() kind {
 }
 
 func (p *Provider) ensureImage(ctx context.Context, in props, step func(string)) (id, value string, err error) {
+	place, err := p.o.Images.Place(in.text("url"), in.text("sha256"))
+	if err != nil {
+		return "", "", err
+	}
+	base := BaseDisk(place, in.number("diskGiB"))
+	if _, err := os.Stat(base); err == nil {
+		return base, base, nil // made before, perhaps of a file of another name
+	}
 	source, err := FetchImage(ctx, p.o.Images, in.text("url"), in.text("sha256"), step)
 	if err != nil {
 		return "", "", err
 	}
-	base, err := EnsureBaseDisk(ctx, p.o.Hypervisor, source, in.number("diskGiB"), step)
+	base, err = EnsureBaseDisk(ctx, p.o.Hypervisor, source, in.number("diskGiB"), step)
 	return base, base, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/labctl/labctl/internal/fetch"
@@ -61,5 +62,29 @@ func TestDownloadIsNoBaseDisk(t *testing.T) {
 		if ok, unfinished := IsBaseDisk(name); ok != want[0] || unfinished != want[1] {
 			t.Errorf("IsBaseDisk(%q) = %v, %v", name, ok, unfinished)
 		}
+	}
+}
+
+// An older labctl noted the checksum as labctl.yaml gave it; what the machines stand on says which it is.
+func TestImageReadsItsChecksum(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	base := filepath.Join(t.TempDir(), sum, "base-20GiB.vdi")
+	read := (&Provider{}).image().read
+	given := props{"url": "https://example.org/a.img", "sha256": "https://example.org/SHA256SUMS"}
+	if now, err := read(t.Context(), base, given); now != nil || err != nil {
+		t.Errorf("a base disk that is gone: %v %v", now, err)
+	}
+	if err := os.Mkdir(filepath.Dir(base), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(base, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now, err := read(t.Context(), base, given)
+	if err != nil || now.text("sha256") != sum || now.text("url") != given.text("url") {
+		t.Errorf("read %v, %v", now, err)
+	}
+	if given.text("sha256") == sum {
+		t.Error("what was given has changed")
 	}
 }
