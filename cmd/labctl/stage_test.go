@@ -286,6 +286,7 @@ func (s *stage) must(args ...string) string {
 var (
 	uuidForm     = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	snapshotDisk = regexp.MustCompile(`^\{[0-9a-f-]{36}\}`)
+	labID        = regexp.MustCompile(`/[0-9a-f]{16}$`)
 	pushedFile   = regexp.MustCompile(` sh (?:\S*/)?(\S+) 0\d\d\d `)
 )
 
@@ -335,7 +336,7 @@ func callStep(words []string) string {
 		case filepath.IsAbs(w):
 			w = filepath.Base(w)
 		}
-		plain[i] = w
+		plain[i] = labID.ReplaceAllString(w, "")
 	}
 	most := 3
 	switch words[0] {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +20,12 @@ func networkKey(adapter string) string {
 	return "labctl/network/" + strings.ReplaceAll(adapter, " ", "_")
 }
 
-// pendingKey is the global extradata key that says that this lab is creating an adapter: when, and which ones were there
-// before, as "UNIX NAME,NAME". A run that is killed before it could record the new one leaves it for the next run to find.
-func (p *Provider) pendingKey() string { return "labctl/network-pending/" + p.o.Lab.Name }
+// pendingKey is the global extradata key that says that the lab of this owner mark is creating an adapter: when, with which address,
+// and which ones were there before, as "UNIX PREFIX NAME,NAME". A run that is killed before it could record the new one leaves it for the
+// next run to find.
+func pendingKey(owner string) string {
+	return "labctl/network-pending/" + strings.ReplaceAll(owner, " ", "/")
+}
 
 // pendingLimit is how long a new adapter is taken for the one that a killed run was creating; after that it may be
 // somebody else's.
@@ -54,11 +58,11 @@ func (p *Provider) network() kind {
 			if err != nil {
 				return "", false, err
 			}
-			if err := p.claimPending(ctx, all); err != nil {
-				return "", false, err
-			}
 			owner, err := p.o.Folder.Owner()
 			if err != nil {
+				return "", false, err
+			}
+			if err := p.claimPending(ctx, owner, all); err != nil {
 				return "", false, err
 			}
 			for _, n := range all {
@@ -73,33 +77,55 @@ func (p *Provider) network() kind {
 	}
 }
 
-// claimPending records the adapter that a killed run of this lab created, if it is beyond doubt: the only one that wasn't
-// there before.
-func (p *Provider) claimPending(ctx context.Context, all []vbox.HostOnly) error {
-	text, ok, err := p.o.Hypervisor.ExtraData(ctx, "global", p.pendingKey())
+// claimPending records the adapter that a killed run of the owner's lab created, if it is beyond doubt: the only one that wasn't there
+// before and has no user, and nobody but that run or VirtualBox itself has set its address.
+func (p *Provider) claimPending(ctx context.Context, owner string, all []vbox.HostOnly) error {
+	text, ok, err := p.o.Hypervisor.ExtraData(ctx, "global", pendingKey(owner))
 	if err != nil || !ok {
 		return err
 	}
-	stamp, names, _ := strings.Cut(text, " ")
-	since, err := strconv.ParseInt(stamp, 10, 64)
-	if err == nil && p.o.Now().Sub(time.Unix(since, 0)) < pendingLimit {
-		before := strings.Split(names, ",")
+	if since, want, before, ok := parsePending(text); ok && p.o.Now().Sub(since) < pendingLimit {
 		fresh := slices.DeleteFunc(slices.Clone(all), func(n vbox.HostOnly) bool { return slices.Contains(before, n.Name) })
-		if len(fresh) == 1 {
-			if err := p.recordNetwork(ctx, fresh[0].Name); err != nil {
+		if len(fresh) == 1 && (fresh[0].Address == want || untouched(fresh[0])) {
+			_, made, err := p.networkUsers(ctx, fresh[0].Name)
+			if err == nil && !made {
+				err = p.recordNetwork(ctx, fresh[0].Name, owner)
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
-	return p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), "")
+	return p.o.Hypervisor.SetExtraData(ctx, "global", pendingKey(owner), "")
 }
 
-// recordNetwork adds this lab to the users of an adapter that labctl made.
-func (p *Provider) recordNetwork(ctx context.Context, adapter string) error {
-	owner, err := p.o.Folder.Owner()
+// parsePending reads the note that createNetwork writes.
+func parsePending(text string) (since time.Time, want netip.Prefix, before []string, ok bool) {
+	stamp, rest, _ := strings.Cut(text, " ")
+	address, names, _ := strings.Cut(rest, " ") // Windows' names have spaces
+	unix, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return err
+		return time.Time{}, netip.Prefix{}, nil, false
 	}
+	want, err = netip.ParsePrefix(address)
+	return time.Unix(unix, 0), want, strings.Split(names, ","), err == nil
+}
+
+var firstNumber = regexp.MustCompile(`\d+`)
+
+// untouched tells whether an adapter has no address but what a new one begins with: none, the one that Windows gives an adapter without
+// address, or VirtualBox's default, 192.168.56.1 and so on, counted by the number in its name (vboxnet1 has 192.168.57.1).
+func untouched(n vbox.HostOnly) bool {
+	if !n.Address.IsValid() || n.Address.Addr().IsLinkLocalUnicast() {
+		return true
+	}
+	const first = 56
+	number, _ := strconv.Atoi(firstNumber.FindString(n.Name)) // without a number it counts as 0
+	return !n.Up && number <= 255-first && n.Address == netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(first + number), 1}), 24)
+}
+
+// recordNetwork adds a lab to the users of an adapter that labctl made.
+func (p *Provider) recordNetwork(ctx context.Context, adapter, owner string) error {
 	users, _, err := p.networkUsers(ctx, adapter)
 	if err != nil || slices.Contains(users, owner) {
 		return err
@@ -108,23 +134,42 @@ func (p *Provider) recordNetwork(ctx context.Context, adapter string) error {
 }
 
 // createNetwork creates an adapter in such a way that the next run finds it, whenever this one is killed.
-func (p *Provider) createNetwork(ctx context.Context, want netip.Prefix, all []vbox.HostOnly) (string, error) {
+func (p *Provider) createNetwork(ctx context.Context, owner string, want netip.Prefix, all []vbox.HostOnly) (string, error) {
 	var names []string
 	for _, n := range all {
 		names = append(names, n.Name)
 	}
-	pending := strconv.FormatInt(p.o.Now().Unix(), 10) + " " + strings.Join(names, ",")
-	if err := p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), pending); err != nil {
+	pending := fmt.Sprintf("%d %s %s", p.o.Now().Unix(), want, strings.Join(names, ","))
+	if err := p.o.Hypervisor.SetExtraData(ctx, "global", pendingKey(owner), pending); err != nil {
 		return "", err
 	}
 	n, err := p.o.Hypervisor.CreateHostOnly(ctx, want)
-	if n.Name != "" { // made, even if its address could not be set: ours from now on
-		err = errors.Join(err, p.recordNetwork(ctx, n.Name))
+	if err == nil {
+		err = p.recordNetwork(ctx, n.Name, owner)
+	} else {
+		err = errors.Join(err, p.forgetPending(ctx, owner, names))
 	}
 	if err != nil {
 		return "", fmt.Errorf("creating a host-only network for %s: %w", want.Masked(), err)
 	}
-	return n.Name, p.o.Hypervisor.SetExtraData(ctx, "global", p.pendingKey(), "")
+	return n.Name, p.o.Hypervisor.SetExtraData(ctx, "global", pendingKey(owner), "")
+}
+
+// forgetLimit is how long a creation that failed may take to forget about it; it does so after Ctrl-C, too.
+const forgetLimit = 20 * time.Second
+
+// forgetPending removes the note of a creation that has failed and left no adapter behind: the next new adapter will be somebody else's.
+func (p *Provider) forgetPending(ctx context.Context, owner string, before []string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetLimit)
+	defer cancel()
+	all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(n vbox.HostOnly) bool { return !slices.Contains(before, n.Name) }) {
+		return nil // removing it has failed too: the next run finds it
+	}
+	return p.o.Hypervisor.SetExtraData(ctx, "global", pendingKey(owner), "")
 }
 
 // wanted returns the host's address with the network's prefix length.
@@ -156,7 +201,7 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 	if err != nil {
 		return "", "", fmt.Errorf("listing host-only networks: %w", err)
 	}
-	if err := p.claimPending(ctx, all); err != nil {
+	if err := p.claimPending(ctx, owner, all); err != nil {
 		return "", "", err
 	}
 	var found []vbox.HostOnly
@@ -179,7 +224,7 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 	}
 	if len(found) == 0 {
 		step("creating the host-only network " + want.Masked().String())
-		name, err := p.createNetwork(ctx, want, all)
+		name, err := p.createNetwork(ctx, owner, want, all)
 		return name, name, err
 	}
 	n := found[0]
@@ -196,7 +241,7 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 		}
 	}
 	if made {
-		err = p.recordNetwork(ctx, n.Name)
+		err = p.recordNetwork(ctx, n.Name, owner)
 	}
 	return n.Name, n.Name, err
 }
@@ -246,12 +291,12 @@ func netmask(p netip.Prefix) string {
 	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
 }
 
-// RemoveNetworks takes this lab out of the users of every adapter that labctl made, and removes those that nobody else uses:
-// what is left when the state is lost. owner is the lab's mark.
+// RemoveNetworks takes a lab out of the users of every adapter that labctl made, and removes those that nobody else uses: what is left
+// when the state is lost. An adapter that a killed run of the lab was making is one of them. owner is the lab's mark.
 func (p *Provider) RemoveNetworks(ctx context.Context, owner string, step func(string)) error {
-	all, err := p.o.Hypervisor.HostOnlyNetworks(ctx)
+	all, err := p.claimForRemoval(ctx, owner)
 	if err != nil {
-		return fmt.Errorf("listing host-only networks: %w", err)
+		return err
 	}
 	for _, n := range all {
 		if err := p.leaveNetwork(ctx, n.Name, owner, step); err != nil {
@@ -259,4 +304,17 @@ func (p *Provider) RemoveNetworks(ctx context.Context, owner string, step func(s
 		}
 	}
 	return nil
+}
+
+func (p *Provider) claimForRemoval(ctx context.Context, owner string) (all []vbox.HostOnly, err error) {
+	release, err := p.o.Folder.Shared(ctx, "network")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	all, err = p.o.Hypervisor.HostOnlyNetworks(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing host-only networks: %w", err)
+	}
+	return all, p.claimPending(ctx, owner, all)
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,12 +23,20 @@ type adapters struct {
 	all        []vbox.HostOnly
 	extra      map[string]string
 	calls      []string
+	denied     error // of CreateHostOnly
+	stays      bool  // and the adapter is made all the same
 }
 
 func (a *adapters) HostOnlyNetworks(context.Context) ([]vbox.HostOnly, error) { return a.all, nil }
 
 func (a *adapters) CreateHostOnly(_ context.Context, want netip.Prefix) (vbox.HostOnly, error) {
 	n := vbox.HostOnly{Name: fmt.Sprintf("vboxnet%d", len(a.all)), Address: want}
+	if a.denied != nil {
+		if a.stays {
+			a.all = append(a.all, n)
+		}
+		return vbox.HostOnly{}, a.denied
+	}
 	a.all = append(a.all, n)
 	a.calls = append(a.calls, "create "+want.String())
 	return n, nil
@@ -153,22 +162,38 @@ func TestForeignNetwork(t *testing.T) {
 
 // TestNetworkOfAKilledRun: a run was killed after VirtualBox made the adapter and before labctl could record it.
 func TestNetworkOfAKilledRun(t *testing.T) {
+	const asked, untouched = "192.168.56.1/24", "192.168.57.1/24" // of the adapter with the number 1
+	fresh := func(address string) vbox.HostOnly { return vbox.HostOnly{Name: "vboxnet1", Address: prefix(address)} }
+	up := fresh(untouched)
+	up.Up = true
 	for name, tt := range map[string]struct {
 		age     time.Duration
-		foreign bool // somebody made another adapter meanwhile
+		fresh   vbox.HostOnly
+		another bool // somebody made another adapter meanwhile
+		used    bool // another lab has recorded it
 		claimed bool
 	}{
-		"claimed":           {time.Minute, false, true},
-		"too long ago":      {2 * time.Hour, false, false},
-		"which of the two?": {time.Minute, true, false},
+		"killed before it had its address": {time.Minute, fresh(untouched), false, false, true},
+		"killed after it had its address":  {time.Minute, fresh(asked), false, false, true},
+		"without an address":               {time.Minute, vbox.HostOnly{Name: "vboxnet1"}, false, false, true},
+		"as Windows makes it":              {time.Minute, fresh("169.254.7.9/16"), false, false, true},
+		"somebody's address":               {time.Minute, fresh("192.168.60.1/24"), false, false, false},
+		"another's number":                 {time.Minute, fresh("192.168.58.1/24"), false, false, false},
+		"somebody uses it":                 {time.Minute, up, false, false, false},
+		"another lab's":                    {time.Minute, fresh(untouched), false, true, false},
+		"too long ago":                     {2 * time.Hour, fresh(untouched), false, false, false},
+		"which of the two?":                {time.Minute, fresh(untouched), true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &adapters{all: []vbox.HostOnly{{Name: "vboxnet0", Address: prefix("192.168.99.1/24")}}, extra: map[string]string{}}
 			p := lab(t, t.TempDir(), "one", a)
 			begun := time.Now()
-			a.extra["global "+p.pendingKey()] = fmt.Sprintf("%d vboxnet0", begun.Unix())
-			a.all = append(a.all, vbox.HostOnly{Name: "vboxnet1", Address: prefix("192.168.57.1/24")})
-			if tt.foreign {
+			owner := killedCreating(t, p, a)
+			a.all = append(a.all, tt.fresh)
+			if tt.used {
+				a.extra["global "+networkKey("vboxnet1")] = "two 0123456789abcdef"
+			}
+			if tt.another {
 				a.all = append(a.all, vbox.HostOnly{Name: "vboxnet2", Address: prefix("192.168.58.1/24")})
 			}
 			p.o.Now = func() time.Time { return begun.Add(tt.age) }
@@ -182,11 +207,95 @@ func TestNetworkOfAKilledRun(t *testing.T) {
 			if !tt.claimed && slices.ContainsFunc(a.calls, func(c string) bool { return strings.Contains(c, "vboxnet1") }) {
 				t.Errorf("an adapter that may be somebody else's was touched: %q", a.calls)
 			}
-			if _, left := a.extra["global "+p.pendingKey()]; left {
+			if _, left := a.extra["global "+pendingKey(owner)]; left {
 				t.Error("the note of the creation was left behind")
 			}
 			if found, ok, err := p.network().find(t.Context(), networkInputs); err != nil || !ok || found != id {
 				t.Errorf("find: %q, %v, %v", found, ok, err)
+			}
+		})
+	}
+}
+
+// killedCreating leaves what a run of the lab leaves that is killed while it creates its adapter: a note. It returns the lab's mark.
+func killedCreating(t *testing.T, p *Provider, a *adapters) (owner string) {
+	t.Helper()
+	owner, err := p.o.Folder.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := *a
+	alive.denied, alive.stays = errors.New("killed"), true // a note stays while there is an adapter that wasn't there before
+	again := New(t.Context(), p.o)
+	again.o.Hypervisor = &alive
+	if _, _, err := again.ensureNetwork(t.Context(), networkInputs, quiet); err == nil {
+		t.Fatal("it was not killed")
+	}
+	if _, noted := a.extra["global "+pendingKey(owner)]; !noted {
+		t.Fatalf("it has noted nothing: %v", a.extra)
+	}
+	return owner
+}
+
+// The note of a creation that failed must not make the next adapter that somebody makes the lab's.
+func TestNetworkThatCouldNotBeMade(t *testing.T) {
+	for name, undo := range map[string]func(*Provider) error{
+		"up again": func(*Provider) error { return nil },
+		"destroy, and up again": func(p *Provider) error {
+			owner, err := p.o.Folder.Owner()
+			return errors.Join(err, p.RemoveNetworks(t.Context(), owner, quiet))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &adapters{extra: map[string]string{}, denied: vbox.ErrAccessDenied}
+			p := lab(t, t.TempDir(), "one", a)
+			if _, _, err := p.ensureNetwork(t.Context(), networkInputs, quiet); !errors.Is(err, vbox.ErrAccessDenied) {
+				t.Fatal(err)
+			}
+			if len(a.extra) != 0 {
+				t.Errorf("left behind: %v", a.extra)
+			}
+			if err := undo(p); err != nil {
+				t.Fatal(err)
+			}
+			a.denied = nil
+			a.all = []vbox.HostOnly{{Name: "vboxnet0", Address: prefix("192.168.56.1/24")}} // what the lab asked for, made by hand
+			if id, _, err := p.ensureNetwork(t.Context(), networkInputs, quiet); err != nil || id != "vboxnet0" {
+				t.Fatalf("%q, %v", id, err)
+			}
+			if err := p.removeNetwork(t.Context(), "vboxnet0", networkInputs, quiet); err != nil {
+				t.Fatal(err)
+			}
+			if len(a.calls) != 0 || len(a.extra) != 0 {
+				t.Errorf("a foreign adapter was touched: %v %v", a.calls, a.extra)
+			}
+		})
+	}
+}
+
+// A destroy removes what a killed up was creating, and its note: the next lab of that name has another id.
+func TestNetworkOfAKilledRunIsRemoved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		made    []vbox.HostOnly
+		removed []string
+	}{
+		"made":     {[]vbox.HostOnly{{Name: "vboxnet0", Address: prefix("192.168.56.1/24")}}, []string{"remove vboxnet0"}},
+		"not made": {nil, nil},
+		"foreign":  {[]vbox.HostOnly{{Name: "vboxnet0", Address: prefix("192.168.60.1/24")}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &adapters{extra: map[string]string{}}
+			p := lab(t, t.TempDir(), "one", a)
+			owner := killedCreating(t, p, a)
+			a.all = tt.made
+			if err := p.RemoveNetworks(t.Context(), owner, quiet); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.removed, a.calls); d != "" {
+				t.Error(d)
+			}
+			if len(a.extra) != 0 {
+				t.Errorf("left behind: %v", a.extra)
 			}
 		})
 	}
