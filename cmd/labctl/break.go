@@ -121,7 +121,7 @@ func anyFault(b *fault.Bench, choose func(n int) int) (fault.Fault, error) {
 		return fault.Fault{}, err
 	}
 	left := slices.DeleteFunc(fault.Catalogue(), func(f fault.Fault) bool {
-		return f.In(b.Lab) != nil || slices.ContainsFunc(entries, func(e fault.Entry) bool { return e.ID == f.ID })
+		return f.In(b.Lab) != nil || slices.ContainsFunc(entries, func(e fault.Entry) bool { return e.ID == f.ID && !e.Undone })
 	})
 	if len(left) == 0 {
 		return fault.Fault{}, errors.New("every fault that this lab can have is in it")

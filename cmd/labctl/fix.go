@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,26 +45,60 @@ func (a *app) runFix(ctx context.Context, ids []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	b := s.bench()
+	entries, err := b.Journal.Entries()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(entries, func(e fault.Entry) bool { return e.Undone || len(ids) == 0 || slices.Contains(ids, e.ID) }) {
+		s.ui.Print(fmt.Sprintf("nothing to fix: no such fault is in the lab%s\nnext        %s\n", s.mode(), s.next("verify")))
+		return nil
+	}
 	const id = "fix"
+	b.Step = func(text string) { s.ui.Step(id, text) }
 	s.ui.Start(id, "faults")
 	undone, err := b.Fix(ctx, ids...)
-	if err == nil && len(undone) > 0 {
-		err = s.recovered(ctx, b.Step)
-	}
 	if err != nil {
 		s.ui.Fail(id, "undoing them failed")
-		return hinted(exitUnable, err, s.next("fix")+" again, once the cause is gone; "+s.next("up")+" mends most of what is left")
+		return s.fixHint(ctx, err)
+	}
+	if err := s.recovered(ctx, b.Step); err != nil {
+		s.ui.Fail(id, "undone, but the cluster is not back")
+		return s.fixHint(ctx, fmt.Errorf("undone is %s; waiting for the cluster to be back: %w", strings.Join(undone, ", "), err))
+	}
+	if err := b.Settle(); err != nil { // only now: until here another fix tells what it was
+		s.ui.Fail(id, "noting it failed")
+		return err
 	}
 	s.ui.Done(id, "undone")
 	s.ui.Print(fixed(undone) + fmt.Sprintf("next        %s\n", s.next("verify")))
 	return nil
 }
 
+// fixHint says what to do after fix failed.
+func (s *session) fixHint(ctx context.Context, err error) error {
+	if off := s.machinesOff(ctx); len(off) > 0 {
+		return hinted(exitUnable, fmt.Errorf("machines that are off: %s: %w", strings.Join(off, ", "), err), s.next("start")+", then "+s.next("fix"))
+	}
+	return hinted(exitUnable, err, s.next("fix")+" again, once the cause is gone; "+s.next("up")+" mends most of what is left")
+}
+
+// machinesOff names the nodes whose machines VirtualBox says are not running; those it says nothing of are left out.
+func (s *session) machinesOff(ctx context.Context) []string {
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return nil
+	}
+	var off []string
+	for _, n := range s.lab.Nodes {
+		if m, err := hypervisor.Machine(ctx, s.vmName(n.Name)); err == nil && m.State != "running" {
+			off = append(off, n.Name)
+		}
+	}
+	return off
+}
+
 // fixed tells what was undone.
 func fixed(ids []string) string {
-	if len(ids) == 0 {
-		return "nothing to fix: no such fault is in the lab\n"
-	}
 	var t strings.Builder
 	for _, id := range ids {
 		f, err := fault.Get(id)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/labctl/labctl/internal/fault"
 )
 
 func (a *app) newSnapshotSaveCmd() *cobra.Command {
@@ -57,7 +60,7 @@ func (s *session) withoutFaults() error {
 	if err != nil {
 		return err
 	}
-	if len(faults) > 0 {
+	if slices.ContainsFunc(faults, func(e fault.Entry) bool { return !e.Undone }) {
 		return hinted(exitUnable, errors.New("a fault is in the lab: a snapshot would keep it for good"), s.next("fix"))
 	}
 	return nil

@@ -56,8 +56,13 @@ func (b *Bench) Break(ctx context.Context, f Fault) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(entries, func(e Entry) bool { return e.ID == f.ID }) {
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == f.ID })
+	switch {
+	case i < 0:
+	case !entries[i].Undone:
 		return fmt.Errorf("fault %q: %w", f.ID, ErrPresent)
+	default:
+		entries = slices.Delete(entries, i, i+1)
 	}
 	answers := map[string]string{}
 	for _, q := range script.Ask {
@@ -75,8 +80,9 @@ func (b *Bench) Break(ctx context.Context, f Fault) error {
 	return nil
 }
 
-// Fix undoes the faults with these ids, the last one first; without ids, all of them. It returns those that it has undone. A fault that is
-// not in the lab is no error, and one that can't be undone keeps none of the others.
+// Fix undoes the faults with these ids, the last one first; without ids, all of them. A fault that is not in the lab is no error, and one
+// that can't be undone keeps none of the others. It returns those that are undone now, also those that an earlier Fix has undone: all of
+// them stay in the journal until Settle, so that whoever is interrupted between the two can still be told of them.
 func (b *Bench) Fix(ctx context.Context, ids ...string) (undone []string, err error) {
 	entries, err := b.Journal.Entries()
 	if err != nil {
@@ -84,21 +90,33 @@ func (b *Bench) Fix(ctx context.Context, ids ...string) (undone []string, err er
 	}
 	var problems []error
 	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
-		if len(ids) > 0 && !slices.Contains(ids, e.ID) {
+		e := &entries[i]
+		switch {
+		case e.Undone:
+		case len(ids) > 0 && !slices.Contains(ids, e.ID):
 			continue
-		}
-		if err := b.run(ctx, e.Undo, e.Answers); err != nil {
-			problems = append(problems, fmt.Errorf("undoing fault %q: %w", e.ID, err))
-			continue
-		}
-		entries = slices.Delete(entries, i, i+1)
-		if err := b.Journal.store(entries); err != nil {
-			return undone, errors.Join(append(problems, err)...)
+		default:
+			if err := b.run(ctx, e.Undo, e.Answers); err != nil {
+				problems = append(problems, fmt.Errorf("undoing fault %q: %w", e.ID, err))
+				continue
+			}
+			e.Undone = true
+			if err := b.Journal.store(entries); err != nil {
+				return undone, errors.Join(append(problems, err)...)
+			}
 		}
 		undone = append(undone, e.ID)
 	}
 	return undone, errors.Join(problems...)
+}
+
+// Settle forgets the faults that are undone: the lab is well again.
+func (b *Bench) Settle() error {
+	entries, err := b.Journal.Entries()
+	if err != nil {
+		return err
+	}
+	return b.Journal.store(slices.DeleteFunc(entries, func(e Entry) bool { return e.Undone }))
 }
 
 // Leave undoes what faults have done to the host, which outlives the lab. The journal stays as it is.

@@ -165,11 +165,61 @@ func TestBreakAndFix(t *testing.T) {
 	if diff := cmp.Diff([]string{"one"}, undone); diff != "" || err != nil || w.state() != healthy {
 		t.Errorf("fix: %v %v: %s, want %s", undone, err, w.state(), healthy)
 	}
-	if undone, err := b.Fix(t.Context()); err != nil || undone != nil {
+	// Until the lab is known to be well, the fault that was undone is remembered, and not undone again.
+	before = len(w.log)
+	if undone, err := b.Fix(t.Context(), "another"); err != nil || !slices.Equal(undone, []string{"one"}) || len(w.log) != before {
+		t.Errorf("fixing before it is settled: %v %v, and %d commands ran", undone, err, len(w.log)-before)
+	}
+	if err := b.Settle(); err != nil {
+		t.Error(err)
+	}
+	if undone, err := b.Fix(t.Context()); err != nil || undone != nil || len(w.log) != before {
 		t.Errorf("fixing twice: %v %v", undone, err)
 	}
 	if want := `w1: OLD='/one=2'; set a $OLD`; !slices.Contains(w.log, want) {
 		t.Errorf("no %q in %q", want, w.log)
+	}
+}
+
+// What was undone and not settled may be broken again, and is then to be undone again.
+func TestBreakBeforeSettled(t *testing.T) {
+	w := newWorld()
+	healthy := w.state()
+	b := w.bench(t, filepath.Join(t.TempDir(), "faults.json"))
+	for range 2 {
+		if err := b.Break(t.Context(), sample("one")); err != nil {
+			t.Fatal(err)
+		}
+		if w.state() == healthy {
+			t.Error("nothing is broken")
+		}
+		if undone, err := b.Fix(t.Context()); err != nil || !slices.Equal(undone, []string{"one"}) || w.state() != healthy {
+			t.Errorf("%v %v: %s", undone, err, w.state())
+		}
+	}
+	if entries, err := b.Journal.Entries(); err != nil || len(entries) != 1 {
+		t.Errorf("left: %v %v", entries, err)
+	}
+}
+
+// Settle forgets nothing that is still in the lab.
+func TestSettle(t *testing.T) {
+	w := newWorld()
+	b := w.bench(t, filepath.Join(t.TempDir(), "faults.json"))
+	for _, id := range []string{"one", "two"} {
+		if err := b.Break(t.Context(), sample(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Fix(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := b.Journal.Entries()
+	if err != nil || len(entries) != 1 || entries[0].ID != "one" || entries[0].Undone {
+		t.Errorf("left: %+v %v", entries, err)
 	}
 }
 
@@ -197,8 +247,11 @@ func TestKilled(t *testing.T) {
 				if err != nil || w.state() != healthy {
 					t.Errorf("%s: %v: %s, want %s", name, err, w.state(), healthy)
 				}
-				if broken && !fixToo && !slices.Equal(undone, []string{"one"}) {
+				if broken && !slices.Equal(undone, []string{"one"}) {
 					t.Errorf("%s: undone %q", name, undone)
+				}
+				if err := w.bench(t, path).Settle(); err != nil {
+					t.Errorf("%s: %v", name, err)
 				}
 				if _, err := os.Stat(path); !os.IsNotExist(err) {
 					t.Errorf("%s: the journal is still there: %v", name, err)
@@ -247,6 +300,9 @@ func TestFixOrder(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), `undoing fault "second": unknown command`) {
 		t.Errorf("got %v", err)
+	}
+	if err := b.Settle(); err != nil {
+		t.Error(err)
 	}
 	entries, err := b.Journal.Entries()
 	if err != nil || len(entries) != 1 || entries[0].ID != "second" {

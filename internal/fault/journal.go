@@ -20,6 +20,7 @@ type Entry struct {
 	At      time.Time         `json:"at"`
 	Answers map[string]string `json:"answers,omitempty"` // by the name of the question
 	Undo    []Action          `json:"undo"`
+	Undone  bool              `json:"undone,omitempty"` // all of Undo was done; the lab has not been seen to be well again since
 }
 
 type journalFile struct {
