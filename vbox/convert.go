@@ -48,12 +48,24 @@ func (c *Client) convertDisk(ctx context.Context, source, target string, sizeMiB
 	defer cancel()
 	err = errors.Join(err, c.discardScratch(clean, scratch))
 	if err == nil {
+		err = onDisk(part)
+	}
+	if err == nil {
 		err = os.Rename(part, target)
 	}
 	if err == nil {
 		return nil
 	}
 	return errors.Join(err, c.discardDisk(clean, part))
+}
+
+// onDisk waits until the file's bytes are on the disk: after a power cut the name would be there before they are.
+func onDisk(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0) // Windows syncs only what may be written to
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // discardScratch removes the copy of a source, also one that a killed run has left half-written and registered.

@@ -57,6 +57,9 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 	for _, e := range entries {
 		c := cached{Entry: e, usedBy: usage.by[e.Path]}
 		base, unfinished := provider.IsBaseDisk(filepath.Base(e.Path))
+		if !base && provider.IsReserved(filepath.Base(e.Path)) {
+			continue // belongs to the base disk beside it
+		}
 		switch {
 		case e.Kind == fetch.KindList:
 			c.kind = kindChecksums

@@ -134,5 +134,8 @@ func (s *session) removeCached(ctx context.Context, c cached) error {
 			err = nil
 		}
 	}
+	if err == nil {
+		err = provider.ForgetBaseDiskSum(c.Path)
+	}
 	return errors.Join(err, unlock())
 }

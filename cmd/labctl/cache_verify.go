@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/fetch"
+	"github.com/labctl/labctl/provision/provider"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -16,8 +17,9 @@ func (a *app) newCacheVerifyCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "read everything in the cache again and compare it with its checksums",
-		Long: `verify reads every download in the cache and compares it with its checksum. Base disks have none, since VirtualBox makes
-them; it looks whether they are whole. Nothing is changed: each damaged file is named, with the way out.`,
+		Long: `verify reads every download and base disk in the cache and compares it with its checksum. A base disk's is the one that it had
+when it was made; where that was not kept, verify looks whether it is whole. Nothing is changed: each damaged file is named,
+with the way out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCacheVerify(cmd.Context()) },
 	}
@@ -56,7 +58,7 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 		if slow {
 			s.ui.Start(c.Path, s.inCache(c.Path))
 		}
-		err := s.verifyCached(ctx, c)
+		note, err := s.verifyCached(ctx, c)
 		switch {
 		case slow && err != nil:
 			s.ui.Fail(c.Path, "not as it should be")
@@ -72,6 +74,8 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 			status, r.Status, r.Detail, r.Fix = exitFailed, "fail", err.Error(), s.wayOut(c)
 		case err != nil:
 			return fmt.Errorf("verifying %q: %w", c.Path, err)
+		default:
+			r.Detail = note
 		}
 		results = append(results, r)
 		fmt.Fprintf(&t, "%-15s %-10s %s\n", r.Status, sizeOf(c.Size), s.inCache(c.Path))
@@ -102,22 +106,30 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) verifyCached(ctx context.Context, c cached) error {
+// verifyCached reads a file. note says what of it could not be told.
+func (s *session) verifyCached(ctx context.Context, c cached) (note string, err error) {
+	damaged := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
 	switch c.kind {
 	case kindUnfinished:
-		return nil
+		return "", nil
 	case kindBase:
-		if err := vbox.WholeVDI(c.Path); err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, err)
+		if err := damaged(vbox.WholeVDI(c.Path)); err != nil {
+			return "", err
 		}
-		return nil
+		known, err := provider.VerifyBaseDisk(ctx, c.Path)
+		if !known && err == nil {
+			note = "it is whole; what it holds can't be told, since its checksum was not kept"
+		}
+		return note, err
 	case kindChecksums:
-		if err := s.cache.Verify(ctx, c.Entry); err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, err)
-		}
-		return nil
+		return "", damaged(s.cache.Verify(ctx, c.Entry))
 	}
-	return s.cache.Verify(ctx, c.Entry)
+	return "", s.cache.Verify(ctx, c.Entry)
 }
 
 // wayOut is what to do about a damaged file.

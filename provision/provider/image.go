@@ -39,12 +39,15 @@ func (p *Provider) image() kind {
 			} else if err != nil {
 				return nil, err
 			}
+			now := maps.Clone(in)
 			// The folder is named after the checksum. The state of an older labctl has it as labctl.yaml gave it.
-			if sum := filepath.Base(filepath.Dir(id)); fetch.IsSHA256(sum) && sum != in.text("sha256") {
-				in = maps.Clone(in)
-				in["sha256"] = sum
+			if sum := filepath.Base(filepath.Dir(id)); fetch.IsSHA256(sum) {
+				now["sha256"] = sum
 			}
-			return in, nil
+			if vbox.WholeVDI(id) != nil {
+				now[driftKey] = "the base disk is damaged"
+			}
+			return now, nil
 		},
 		remove: func(ctx context.Context, id string, _ props, step func(string)) error {
 			step("keeping the image in the cache")
@@ -63,7 +66,7 @@ func (p *Provider) ensureImage(ctx context.Context, in props, step func(string))
 		return "", "", err
 	}
 	base := BaseDisk(place, in.number("diskGiB"))
-	if _, err := os.Stat(base); err == nil {
+	if vbox.WholeVDI(base) == nil {
 		return base, base, nil // made before, perhaps of a file of another name
 	}
 	source, err := FetchImage(ctx, p.o.Images, in.text("url"), in.text("sha256"), step)
@@ -102,7 +105,8 @@ func IsBaseDisk(name string) (ok, unfinished bool) {
 // be put in its place, under the machines whose disks are linked to it.
 func IsReserved(name string) bool { return baseDiskName.MatchString(name) }
 
-// EnsureBaseDisk converts an image, once for all labs, and returns the path of its base disk, which is complete if it is there.
+// EnsureBaseDisk converts an image, once for all labs, and returns the path of its base disk. One that is there and damaged is made
+// anew, unless disks are linked to it: those are damaged too, and what is on them is the user's to judge.
 func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, step func(string)) (base string, err error) {
 	base = BaseDisk(image, diskGiB)
 	unlock, err := LockBaseDisk(ctx, base, step)
@@ -110,14 +114,37 @@ func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, ste
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if _, err := os.Stat(base); err == nil {
+	damage := vbox.WholeVDI(base)
+	if damage == nil {
 		return base, nil
+	}
+	if !errors.Is(damage, fs.ErrNotExist) {
+		step("removing a damaged base disk")
+		if err := discardBaseDisk(ctx, d, base, damage); err != nil {
+			return "", err
+		}
+	}
+	if err := ForgetBaseDiskSum(base); err != nil { // it is another file's
+		return "", err
 	}
 	step("converting to a base disk")
 	if err := d.ConvertDisk(ctx, image, base, diskGiB*1024, step); err != nil {
 		return "", err
 	}
-	return base, nil
+	step("reading the base disk, for its checksum")
+	return base, keepBaseDiskSum(ctx, base)
+}
+
+// discardBaseDisk removes a base disk that is damaged, if nothing in VirtualBox hangs on it.
+func discardBaseDisk(ctx context.Context, d Disks, base string, damage error) error {
+	err := d.CloseMedium(ctx, base, false)
+	if errors.Is(err, vbox.ErrInUse) {
+		return fmt.Errorf("base disk %q is damaged (%w), and so are the disks that are linked to it: labctl cache verify names the machines and the way out", base, damage)
+	}
+	if err != nil && !errors.Is(err, vbox.ErrBadMedium) { // which VirtualBox doesn't know, then
+		return fmt.Errorf("base disk %q is damaged (%w): %w", base, damage, err)
+	}
+	return os.Remove(base)
 }
 
 // LockBaseDisk keeps other labctl from making, or removing, a base disk.

@@ -1,8 +1,11 @@
 package provider
 
 import (
+	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/labctl/labctl/internal/fetch"
+	"github.com/labctl/labctl/vbox"
 )
 
 // A download goes to the folder in which the base disks of the same image are, and may be called anything.
@@ -86,5 +90,101 @@ func TestImageReadsItsChecksum(t *testing.T) {
 	}
 	if given.text("sha256") == sum {
 		t.Error("what was given has changed")
+	}
+}
+
+// disks makes base disks: as a VDI without a block, as far as labctl reads it.
+type disks struct {
+	made    int
+	linked  bool  // disks are linked to them
+	closing error // else: what VirtualBox says of one that it is to close
+}
+
+func (d *disks) ConvertDisk(_ context.Context, _, target string, _ int, _ func(string)) error {
+	d.made++
+	vdi := make([]byte, 4096)
+	binary.LittleEndian.PutUint32(vdi[0x40:], 0xbeda107f)
+	binary.LittleEndian.PutUint32(vdi[0x154:], 1024)
+	binary.LittleEndian.PutUint32(vdi[0x158:], 2048)
+	binary.LittleEndian.PutUint32(vdi[0x178:], 1<<20)
+	return os.WriteFile(target, vdi, 0o600)
+}
+
+func (d *disks) CloseMedium(context.Context, string, bool) error {
+	if d.linked {
+		return vbox.ErrInUse
+	}
+	return d.closing
+}
+
+func TestEnsureBaseDisk(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		found   []byte // where the base disk should be; nil: as it was made
+		linked  bool
+		closing error
+		made    int
+		failure string
+	}{
+		{name: "whole", made: 1},
+		{name: "whole, in use", linked: true, made: 1},
+		{name: "empty", found: []byte{}, made: 2},
+		{name: "cut off", found: make([]byte, 100), made: 2},
+		{name: "cut off, and VirtualBox can't read it", found: make([]byte, 100), closing: vbox.ErrBadMedium, made: 2},
+		{name: "cut off, and VirtualBox doesn't answer", found: make([]byte, 100), closing: errors.New("no answer"), made: 1, failure: "no answer"},
+		{name: "cut off, in use", found: make([]byte, 100), linked: true, made: 1, failure: "labctl cache verify"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, image := &disks{}, filepath.Join(t.TempDir(), "jammy.img")
+			ensure := func() (string, error) {
+				return EnsureBaseDisk(t.Context(), d, image, 20, func(string) {})
+			}
+			base, err := ensure()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.linked, d.closing = tt.linked, tt.closing
+			if tt.found != nil {
+				if err := os.WriteFile(base, tt.found, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = ensure()
+			if d.made != tt.made {
+				t.Errorf("made %d times, want %d", d.made, tt.made)
+			}
+			if tt.failure != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.failure) || !strings.Contains(err.Error(), "is damaged") {
+					t.Errorf("error %v, want one with %q", err, tt.failure)
+				}
+				if data, err := os.ReadFile(base); err != nil || len(data) != len(tt.found) {
+					t.Errorf("what was there has %d bytes now: %v", len(data), err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if known, err := VerifyBaseDisk(t.Context(), base); !known || err != nil {
+				t.Errorf("VerifyBaseDisk: %v, %v", known, err)
+			}
+			data, err := os.ReadFile(base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[3000]++
+			if err := os.WriteFile(base, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if known, err := VerifyBaseDisk(t.Context(), base); !known || !errors.Is(err, fetch.ErrChecksum) {
+				t.Errorf("VerifyBaseDisk of another byte: %v, %v", known, err)
+			}
+			if err := os.Remove(base + ".sha256"); err != nil {
+				t.Fatal(err)
+			}
+			if known, err := VerifyBaseDisk(t.Context(), base); known || err != nil {
+				t.Errorf("VerifyBaseDisk without a checksum: %v, %v", known, err)
+			}
+		})
 	}
 }
