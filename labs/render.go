@@ -17,11 +17,11 @@ type Page struct {
 }
 
 // Render returns an exercise's page. Its title, goal, hints and body are text/templates over [config.Lab], with the methods of
-// view besides its own.
+// view besides its own, and [particle] for Korean.
 func Render(e Exercise, l Language, lab *config.Lab) (Page, error) {
 	page := Page{Number: e.Number, Hints: make([]string, len(e.Hints))}
 	fill := func(into *string, what string, text Text) error {
-		t, err := template.New(what).Parse(text.In(l))
+		t, err := template.New(what).Funcs(template.FuncMap{"particle": particle}).Parse(text.In(l))
 		if err != nil {
 			return fmt.Errorf("exercise %q: %w", e.Number, err)
 		}
