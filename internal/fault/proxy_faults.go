@@ -10,7 +10,7 @@ func proxyFaults() []Fault {
 			ID: "rules-flushed", Exercise: "07", workers: 1,
 			Title: "kube-proxy's rules are flushed on a worker",
 			Explanation: "iptables mode: the two jumps to KUBE-SERVICES are gone, from PREROUTING (what arrives) and OUTPUT (what starts on the node). kube-proxy " +
-				"sets them at its start and does not look again for an hour, while it rewrites its own chains every 30 seconds. IPVS mode: the virtual servers are gone, " +
+				"sets them at its start and then once an hour; when a Service or an endpoint changes it writes its own chains anew, but not these jumps. IPVS mode: the virtual servers are gone, " +
 				"and kube-proxy is told to look after them once a day. Either way no ClusterIP and no node port is served by that node.",
 			Fails: map[config.ProxyMode][]string{
 				config.ProxyIPTables: append([]string{"proxy.hooks", "lb.answers"}, unserved...),
