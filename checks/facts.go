@@ -15,6 +15,20 @@ type Source struct {
 	Lines   []string // the lines that decided, shortened to what matters
 }
 
+// The commands by which people see the cluster's nodes and services; their tables leave out some of what an object says.
+const (
+	CommandNodes    = "kubectl get nodes -o wide"
+	CommandServices = "kubectl get svc -A -o wide"
+)
+
+// inFull returns the source with a command that shows all that the objects say, where its own is one of these tables.
+func (s Source) inFull() Source {
+	if s.Command == CommandNodes || s.Command == CommandServices {
+		s.Command = strings.TrimSuffix(s.Command, "wide") + "yaml"
+	}
+	return s
+}
+
 // showing returns the source with these lines as the ones that decided.
 func (s Source) showing(lines ...string) Source {
 	s.Lines = lines

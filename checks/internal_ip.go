@@ -117,7 +117,7 @@ func evalFlannelPublicIP(f Facts) Result {
 			actual += ", but INTERNAL-IP is " + addresses(ipv4(c.Internal))
 		}
 		j.judge(good, n.Name+" "+n.Address.String(), actual,
-			f.Cluster.Nodes.From.showing(fmt.Sprintf("%s flannel.alpha.coreos.com/public-ip: %s", n.Name, address(c.PublicIP))))
+			f.Cluster.Nodes.From.inFull().showing(fmt.Sprintf("%s flannel.alpha.coreos.com/public-ip: %s", n.Name, address(c.PublicIP))))
 	})
 	return j.result(hintNodeIP)
 }

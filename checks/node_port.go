@@ -50,7 +50,7 @@ func evalNodePortMapping(f Facts) Result {
 	if len(listening) > 0 {
 		expected += fmt.Sprintf(", to %s", numbers(listening))
 	}
-	from := f.Cluster.Services.From.showing(s.String())
+	from := f.Cluster.Services.From.inFull().showing(s.String())
 	i := slices.IndexFunc(s.Ports, func(p ServicePort) bool { return p.Port == helloPort })
 	if i < 0 {
 		j.judge(false, expected, s.String(), from)
@@ -190,7 +190,7 @@ func evalNodePortPolicy(f Facts) Result {
 		got = "<none>"
 	}
 	line := func(policy string) string { return fmt.Sprintf("%s externalTrafficPolicy %s", HelloService, policy) }
-	j.judge(s.ExternalPolicy == want, line(want), line(got), f.Cluster.Services.From.showing(line(got)))
+	j.judge(s.ExternalPolicy == want, line(want), line(got), f.Cluster.Services.From.inFull().showing(line(got)))
 	return j.result("with Local a node sends only to its own pods, and a node without one drops the packet: labctl up applies the demo again")
 }
 

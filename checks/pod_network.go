@@ -61,7 +61,7 @@ func (f Facts) machineID(node string) (Fact[string], bool) {
 	}
 	for _, c := range f.Cluster.Nodes.Value {
 		if c.Name == node && c.MachineID != "" {
-			return Known(c.MachineID, f.Cluster.Nodes.From), true
+			return Known(c.MachineID, f.Cluster.Nodes.From.inFull()), true
 		}
 	}
 	return own, false
@@ -85,7 +85,7 @@ func evalPodCIDR(f Facts) Result {
 	var j judgements
 	network := f.Lab.K3s.PodCIDR.Masked()
 	eachWholeNode(f, &j, func(n config.Node, c Node) {
-		from := f.Cluster.Nodes.From.showing(fmt.Sprintf("%s podCIDRs %s", n.Name, prefixes(c.PodCIDRs)))
+		from := f.Cluster.Nodes.From.inFull().showing(fmt.Sprintf("%s podCIDRs %s", n.Name, prefixes(c.PodCIDRs)))
 		expected := fmt.Sprintf("%s one pod CIDR of its own inside %s", n.Name, network)
 		cidr, ok := c.podCIDR()
 		if !ok {
@@ -114,7 +114,7 @@ func eachNodeWithCIDR(f Facts, j *judgements, judge func(config.Node, netip.Pref
 	eachWholeNode(f, j, func(n config.Node, c Node) {
 		cidr, ok := c.podCIDR()
 		if !ok {
-			j.judge(false, n.Name+" one pod CIDR", n.Name+" "+prefixes(c.PodCIDRs), f.Cluster.Nodes.From)
+			j.judge(false, n.Name+" one pod CIDR", n.Name+" "+prefixes(c.PodCIDRs), f.Cluster.Nodes.From.inFull())
 			return
 		}
 		judge(n, cidr)
@@ -220,7 +220,7 @@ func evalVtepMAC(f Facts) Result {
 		}
 		owner[v.MAC] = n.Name
 		j.judge(good, expected, actual,
-			f.Cluster.Nodes.From.showing(fmt.Sprintf("%s flannel.alpha.coreos.com/backend-data VtepMAC: %s", n.Name, macOrNone(c.VtepMAC))),
+			f.Cluster.Nodes.From.inFull().showing(fmt.Sprintf("%s flannel.alpha.coreos.com/backend-data VtepMAC: %s", n.Name, macOrNone(c.VtepMAC))),
 			f.Nodes[n.Name].VXLAN.From.showing("link/ether "+macOrNone(v.MAC)))
 	})
 	return j.result("flannel.1's MAC follows the machine-id: " + hintMachineID)

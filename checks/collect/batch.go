@@ -29,7 +29,10 @@ const apartAtOnce = 6
 const maxOutput = 32 << 20
 
 // k3sPrograms are the folders where k3s keeps programs of its own, for guests that have no iptables-save or conntrack.
-const k3sPrograms = "/var/lib/rancher/k3s/data/current/bin:/var/lib/rancher/k3s/data/current/bin/aux"
+const (
+	k3sPrograms = "/var/lib/rancher/k3s/data/current/bin:" + k3sAux
+	k3sAux      = "/var/lib/rancher/k3s/data/current/bin/aux"
+)
 
 // framing is a batch and the word by which its answers are told apart, which no output can know.
 type framing struct {

@@ -44,6 +44,34 @@ const (
 	cmdReapply   = "kubectl --request-timeout=20s apply --dry-run=server -f -"
 )
 
+// What people type to see what cmdCluster told of a kind.
+const (
+	showNodes       = checks.CommandNodes
+	showServices    = checks.CommandServices
+	showPods        = "kubectl get pods -A -o wide"
+	showSlices      = "kubectl get endpointslices -A -o yaml" // the table names three endpoints at most
+	showDeployments = "kubectl get deployments -A -o wide"
+	showDaemonSets  = "kubectl get daemonsets -A -o wide"
+)
+
+// showReapply does what cmdReapply does, whose input only labctl has.
+const showReapply = "labctl verify --only demo.unchanged"
+
+// shown is a command as people type it on a node, where they are not root as labctl's script is, and have k3s's own programs not in
+// their PATH.
+func shown(command string) string {
+	command = plain(command)
+	switch name, _, _ := strings.Cut(command, " "); name {
+	case "conntrack": // Ubuntu's image has none
+		return "sudo " + k3sAux + "/" + command
+	case "iptables", "iptables-save", "iptables-legacy-save", "ipvsadm":
+		return "sudo " + command
+	case "grep": // in /proc/net/nf_conntrack
+		return "sudo " + command
+	}
+	return command
+}
+
 // command is one line of a batch.
 type command struct {
 	Text     string

@@ -86,8 +86,13 @@
 // service and on each of its node ports: port 80 in HTTP, 443 in HTTPS with any certificate (any answer will do, it is a 404). The
 // evidence of such a probe reads as the curl that does the same:
 //
-//	curl -sS -m 5 -w '\n%{http_code} %{time_total}\n' 'http://192.168.56.10:31885/'
-//	curl -sS -k -m 5 -w '\n%{http_code} %{time_total}\n' 'https://192.168.56.10/'
+//	curl -sS --noproxy '*' -m 5 -w '\n%{http_code} %{time_total}\n' 'http://192.168.56.10:31885/'
+//	curl -sS -k --noproxy '*' -m 5 -w '\n%{http_code} %{time_total}\n' 'https://192.168.56.10/'
+//
+// # What reports name
+//
+// Evidence keeps commands as they were run. The facts' sources, which reports show, name what people type to see the same: with sudo
+// where it takes root, and a kubectl get for each kind of object.
 //
 // # Bundles
 //

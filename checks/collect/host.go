@@ -45,7 +45,7 @@ func probeHost(ctx context.Context, client *http.Client, url string, timeout tim
 	}
 	item := Item{
 		Where:   checks.Host,
-		Command: fmt.Sprintf(`curl -sS%s -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, insecure, int(timeout.Seconds()), url),
+		Command: fmt.Sprintf(`curl -sS%s --noproxy '*' -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, insecure, int(timeout.Seconds()), url),
 		Started: time.Now(),
 	}
 	status, body, took, err := get(ctx, client, url, timeout)

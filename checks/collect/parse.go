@@ -97,7 +97,7 @@ func parseNATTables(e *Evidence, node, why string) checks.Fact[[]checks.NATRule]
 func parseVirtualServers(e *Evidence, node, why string) checks.Fact[[]checks.VirtualServer] {
 	if i, ok := e.find(node, cmdIPVSProc); ok && i.Err == "" && i.Exit != 0 && strings.Contains(string(i.Stderr), "No such file") {
 		if tool, ok := e.find(node, cmdIPVS); !ok || tool.problem() != "" {
-			return checks.Known([]checks.VirtualServer{}, checks.Source{Where: node, Command: cmdIPVSProc})
+			return checks.Known([]checks.VirtualServer{}, checks.Source{Where: node, Command: shown(cmdIPVSProc)})
 		}
 	}
 	return firstKnown(parsed(e, node, cmdIPVS, why, parseIPVS), parsed(e, node, cmdIPVSProc, why, parseIPVS))
@@ -105,7 +105,7 @@ func parseVirtualServers(e *Evidence, node, why string) checks.Fact[[]checks.Vir
 
 // parsed makes a fact of a command's output. absent is why it is missing where there is no such evidence.
 func parsed[T any](e *Evidence, where, command, absent string, parse func([]byte) (T, error)) checks.Fact[T] {
-	from := checks.Source{Where: where, Command: command}
+	from := checks.Source{Where: where, Command: shown(command)}
 	i, ok := e.find(where, command)
 	if !ok {
 		return checks.Missing[T](absent, from)

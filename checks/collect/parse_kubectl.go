@@ -54,7 +54,20 @@ func parseCluster(e *Evidence) checks.Cluster {
 		}
 	}
 	addTables(&c, e)
+	readable(&c.Nodes, showNodes)
+	readable(&c.Services, showServices)
+	readable(&c.Pods, showPods)
+	readable(&c.Slices, showSlices)
+	readable(&c.Deployments, showDeployments)
+	readable(&c.DaemonSets, showDaemonSets)
 	return c
+}
+
+// readable names, in place of the one command that asks for everything in JSON, the one by which people see this.
+func readable[T any](fact *checks.Fact[[]T], command string) {
+	if plain(fact.From.Command) == cmdCluster {
+		fact.From.Command = command
+	}
 }
 
 // askedKinds returns the kinds that a command asks for in all namespaces and in JSON; none if it is another command.

@@ -124,6 +124,7 @@ func parseReapplied(e *Evidence) checks.Fact[[]checks.Applied] {
 	server := serverName(e.Lab)
 	why := server + ": applying again was not tried"
 	fact := parsed(e, server, cmdReapply, why, parseApplied)
+	fact.From = checks.Source{Where: checks.Host, Command: showReapply}
 	i, ok := e.find(server, cmdReapply)
 	if fact.Known || !ok || i.Err != "" {
 		return fact
@@ -175,7 +176,7 @@ func parseConnection(e *Evidence, hello netip.AddrPort) (checks.Fact[checks.Kept
 	if !flows.Known {
 		i, ok := e.find(server, flowsProcCommand(hello))
 		if ok && i.Err == "" && i.Exit == 1 && len(i.Stderr) == 0 { // grep found none
-			return kept, checks.Known([]checks.Flow{}, checks.Source{Where: server, Command: i.Command})
+			return kept, checks.Known([]checks.Flow{}, checks.Source{Where: server, Command: shown(i.Command)})
 		}
 		flows = firstKnown(flows, parsed(e, server, flowsProcCommand(hello), absent, parseFlows))
 	}

@@ -182,7 +182,7 @@ func TestNATCutShort(t *testing.T) {
 func TestLegacyRules(t *testing.T) {
 	const none, own = "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", "*nat\n-A KUBE-SERVICES -j KUBE-NODEPORTS\nCOMMIT\n"
 	for name, x := range map[string]struct{ nft, legacy, want string }{
-		"nft": {own, "", cmdNAT}, "legacy": {none, own, cmdNATLegacy}, "neither": {none, none, cmdNAT},
+		"nft": {own, "", "sudo iptables-save -t nat"}, "legacy": {none, own, "sudo iptables-legacy-save -t nat"}, "neither": {none, none, "sudo iptables-save -t nat"},
 	} {
 		e := &Evidence{Lab: config.Default(), Items: []Item{{Where: "w1", Command: cmdNAT, Stdout: []byte(x.nft)}}}
 		if x.legacy != "" {
