@@ -160,7 +160,11 @@ func losses(changes []engine.Change) []engine.Change {
 func describe(c engine.Change) string {
 	text := fmt.Sprintf("%-8s %-17s %s", c.Op, strings.ToLower(kindName(c.Type)), c.Name)
 	if len(c.Diff) > 0 {
-		text += " (" + strings.Join(c.Diff, ", ") + ")"
+		reasons := slices.Clone(c.Diff)
+		if i := slices.Index(reasons, "running"); i >= 0 {
+			reasons[i] = "it is not running"
+		}
+		text += " (" + strings.Join(reasons, ", ") + ")"
 	}
 	return text
 }
@@ -232,7 +236,11 @@ func (p *progress) event(e engine.Event) {
 	case engine.Done:
 		if _, ok := p.busy[e.Name]; ok {
 			delete(p.busy, e.Name)
-			p.printer.Done(e.Name, verb[1])
+			done := verb[1]
+			if e.Type == "Image" && e.Op == engine.Delete { // from the lab's state
+				done = "kept in the cache"
+			}
+			p.printer.Done(e.Name, done)
 		}
 	case engine.Fail:
 		if _, ok := p.busy[e.Name]; ok {

@@ -158,11 +158,11 @@ func (a *app) runCacheList(ctx context.Context) error {
 		}{schema, a.simulate, filepath.Dir(s.cache.Dir), total, files})
 	}
 	if len(all) == 0 {
-		a.ui.Print(fmt.Sprintf("the cache is empty%s: %s\nnext     %s, or %s\n", a.mode(), filepath.Dir(s.cache.Dir), a.next("cache fetch"), a.next("up")))
+		a.ui.Print(fmt.Sprintf("the cache is empty%s: %s\nnext     %s\nor       %s\n", a.mode(), filepath.Dir(s.cache.Dir), a.next("cache fetch"), a.next("up")))
 		return nil
 	}
 	a.ui.Table([]string{"SIZE", "AGE", "WHAT", "NEEDED BY", "FILE"}, rows)
-	a.ui.Print(fmt.Sprintf("%s in %s%s\nnext     %s removes what nobody needs\n", sizeOf(total), filepath.Dir(s.cache.Dir), a.mode(), a.next("cache prune")))
+	a.ui.Print(fmt.Sprintf("%s in %s%s; what nobody needs can be removed:\nnext     %s\n", sizeOf(total), filepath.Dir(s.cache.Dir), a.mode(), a.next("cache prune")))
 	return nil
 }
 

@@ -147,7 +147,7 @@ func (s *session) wayOut(c cached) string {
 	case c.kind == kindBase:
 		return fmt.Sprintf("VBoxManage closemedium disk %q --delete; up makes it anew", c.Path)
 	case len(c.usedBy) == 0:
-		return s.next("cache prune") + ", since nobody needs it"
+		return "nobody needs it: " + s.next("cache prune")
 	}
-	return s.next("cache fetch") + ", which fetches it anew, as up would"
+	return "fetch it anew, as up would: " + s.next("cache fetch")
 }

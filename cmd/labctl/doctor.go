@@ -131,7 +131,7 @@ func (a *app) printFindings(findings []doctor.Finding) error {
 		if status == exitOK {
 			fmt.Fprintf(&t, "next     %s\n", a.next("up"))
 		} else {
-			fmt.Fprintf(&t, "next     %s # once what is not ok is mended; without VirtualBox: labctl --simulate up\n", a.next("doctor"))
+			fmt.Fprintf(&t, "mend what is not ok and look again, or see labctl without VirtualBox:\nnext     %s\nor       labctl --simulate up\n", a.next("doctor"))
 		}
 		a.ui.Print(t.String())
 	}

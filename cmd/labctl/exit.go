@@ -11,7 +11,7 @@ const (
 	exitFailed      = 1   // a check failed, or doctor found a blocker
 	exitUsage       = 2   // usage, a bad file, or not confirmed
 	exitUnable      = 3   // could not do it, or could not determine
-	exitTimeout     = 4   // a wait of up ran out
+	exitTimeout     = 4   // a wait ran out
 	exitInterrupted = 130 // Ctrl-C
 )
 
@@ -21,7 +21,7 @@ const exitCodesHelp = `labctl's exit status says what happened:
   1    a check failed, or doctor found a blocker
   2    wrong usage, a bad file, or not confirmed
   3    could not do it, or could not determine (a check is unknown, there is no lab, another labctl is at work)
-  4    a wait of up ran out
+  4    a wait ran out
   130  interrupted
 
 ssh NODE -- COMMAND returns the command's own status.`

@@ -21,6 +21,9 @@ func (a *app) newInitCmd() *cobra.Command {
 }
 
 func (a *app) runInit() error {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
 	path := a.labFile
 	if path == "" {
 		path = "labctl.yaml"

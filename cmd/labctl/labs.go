@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,10 +124,11 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 	for i, hint := range page.Hints {
 		page.Hints[i] = a.typed(hint)
 	}
-	again := a.next("labs " + e.Number)
+	flag := ""
 	if o.language != "" {
-		again += " --lang " + o.language
+		flag = " --lang " + o.language
 	}
+	again := a.next("labs "+e.Number) + flag
 	var t strings.Builder
 	if hints {
 		for i, text := range page.Hints[:o.hint] {
@@ -142,9 +144,21 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 	if len(e.Faults) > 0 {
 		fmt.Fprintf(&t, "break %s (%s), then %s\n", a.next("break NAME"), strings.Join(e.Faults, ", "), a.next("fix"))
 	}
+	if a.simulate && strings.Contains(page.Body, "\n$ curl ") {
+		t.WriteString(a.typed(fmt.Sprintf(noHost[language], lab.Server().Name)) + "\n")
+	}
 	fmt.Fprintf(&t, "hint  %s --hint\nnext  %s\n", again, a.next("verify "+page.Number))
+	if i := slices.IndexFunc(all, func(o labs.Exercise) bool { return o.Number == e.Number }) + 1; i < len(all) {
+		fmt.Fprintf(&t, "then  %s\n", a.next("labs "+all[i].Number)+flag)
+	}
 	a.ui.Print(t.String())
 	return nil
+}
+
+// noHost says what a simulated lab has not: a network on the reader's computer.
+var noHost = map[labs.Language]string{
+	labs.English: "SIMULATED: the lab's network is inside labctl, so curl on this computer has no answer. On a node it has: labctl ssh %s",
+	labs.Korean:  "SIMULATED: 랩의 네트워크는 labctl 안에만 있으므로 이 컴퓨터에서 실행하는 curl은 응답을 받지 못한다. 노드에서는 받는다: labctl ssh %s",
 }
 
 func (a *app) listExercises(all []labs.Exercise, language labs.Language) error {

@@ -266,7 +266,7 @@ func (s *session) node(name string) (config.Node, error) {
 		for _, n := range s.lab.Nodes {
 			names = append(names, n.Name)
 		}
-		return n, usage(fmt.Errorf("lab %q has no node %q: it has %v", s.lab.Name, name, names))
+		return n, usage(fmt.Errorf("lab %q has no node %q: it has %s", s.lab.Name, name, strings.Join(names, ", ")))
 	}
 	return n, nil
 }

@@ -83,11 +83,11 @@ func (w *snapshotSession) named(name string, err error) error {
 	case errors.Is(err, snapshots.ErrNotFound):
 		return hinted(exitUnable, err, w.next("snapshot list"))
 	case errors.Is(err, snapshots.ErrExists):
-		return hinted(exitUnable, err, w.next("snapshot delete "+name)+", or take another name")
+		return hinted(exitUnable, err, "take another name, or delete it: "+w.next("snapshot delete "+name))
 	case errors.Is(err, snapshots.ErrForeign):
-		return hinted(exitUnable, err, "take another name; "+w.next("snapshot list")+" shows the lab's own")
+		return hinted(exitUnable, err, "take another name; the lab's own are listed by: "+w.next("snapshot list"))
 	case errors.Is(err, snapshots.ErrIncomplete):
-		return hinted(exitUnable, err, w.next("snapshot save "+name)+" takes it anew, "+w.next("snapshot delete "+name)+" removes what there is")
+		return hinted(exitUnable, err, "take it anew: "+w.next("snapshot save "+name)+"; or remove what there is: "+w.next("snapshot delete "+name))
 	}
 	return err
 }

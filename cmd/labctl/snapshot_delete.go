@@ -13,7 +13,7 @@ import (
 func (a *app) newSnapshotDeleteCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete NAME",
-		Short: "delete a snapshot; the machines stay as they are",
+		Short: "delete a snapshot, while the machines are off; they stay as they are",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, name := cmd.Context(), args[0]

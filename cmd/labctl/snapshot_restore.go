@@ -61,7 +61,7 @@ func (w *snapshotSession) restore(ctx context.Context, name string, yes bool) er
 	}
 	if err != nil {
 		w.ui.Fail("snapshot", "not all machines were restored")
-		return hinted(exitUnable, err, w.next("snapshot restore "+name)+" again: machines of different times make no lab")
+		return hinted(exitUnable, err, "machines of different times make no lab, so do it again: "+w.next("snapshot restore "+name))
 	}
 	w.ui.Done("snapshot", "restored")
 	next := "start"

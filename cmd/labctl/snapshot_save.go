@@ -40,7 +40,7 @@ func (w *snapshotSession) save(ctx context.Context, name string) error {
 	w.ui.Start("snapshot", "snapshot "+name)
 	if err := w.set.Save(ctx, name, w.now()); err != nil {
 		w.ui.Fail("snapshot", "it is incomplete")
-		return hinted(exitUnable, err, w.next("snapshot save "+name)+" takes it anew; "+w.next("start")+" starts the machines")
+		return hinted(exitUnable, err, "take it anew: "+w.next("snapshot save "+name)+"; or only start the machines: "+w.next("start"))
 	}
 	w.ui.Done("snapshot", "saved")
 	if ran {
@@ -49,7 +49,7 @@ func (w *snapshotSession) save(ctx context.Context, name string) error {
 		}
 	}
 	w.ui.Print(fmt.Sprintf("snapshot %q of lab %q is saved%s%s\n", name, w.lab.Name, w.mode(), down(ran)) +
-		fmt.Sprintf("next        %s takes the lab back to it\n", w.next("snapshot restore "+name)))
+		fmt.Sprintf("the way back to it, at any time:\nnext        %s\n", w.next("snapshot restore "+name)))
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (w *snapshotSession) states(ctx context.Context) (ran bool, err error) {
 		case "running":
 			ran = true
 		default:
-			return false, hinted(exitUnable, fmt.Errorf("machine %q is %s: it must run or be off", now.Name, now.State), w.next("start")+", or "+w.next("down"))
+			return false, hinted(exitUnable, fmt.Errorf("machine %q is %s: it must run or be off", now.Name, now.State), "start it: "+w.next("start")+"; or shut it down: "+w.next("down"))
 		}
 	}
 	return ran, nil

@@ -24,6 +24,9 @@ func (a *app) newSSHCmd() *cobra.Command {
 // runSSH returns the remote command's status as its own. As with ssh, the words of the command reach the remote shell joined
 // by spaces.
 func (a *app) runSSH(ctx context.Context, name string, command []string) error {
+	if err := a.wantOutput("text"); err != nil {
+		return err
+	}
 	s, err := a.openStored()
 	if err != nil {
 		return err

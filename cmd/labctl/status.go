@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,9 +87,12 @@ func (a *app) runStatus(ctx context.Context) error {
 	}
 	var t strings.Builder
 	fmt.Fprintf(&t, "lab %q%s in %s\n", s.lab.Name, a.mode(), s.folder.Path)
-	fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", "NODE", "ROLE", "ADDRESS", "MACHINE", "NODE", "SSH")
+	fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", "NODE", "ROLE", "ADDRESS", "MACHINE", "K8S", "SSH")
 	for _, n := range sum.Nodes {
 		fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", n.Name, n.Role, n.Address, n.Machine, n.Node, n.SSH)
+	}
+	if slices.ContainsFunc(sum.Nodes, func(n nodeStatus) bool { return n.Machine == "poweroff" }) {
+		fmt.Fprintf(&t, "next     %s\n", a.next("start"))
 	}
 	a.ui.Print(t.String())
 	return nil

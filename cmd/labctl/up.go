@@ -136,7 +136,7 @@ func (b *builder) leftOver(stage provision.Stage) error {
 	for _, r := range b.stack.Resources() {
 		if _, ok := b.lab.Node(r.Name); r.Type == "Machine" && !ok {
 			return hinted(exitUsage, fmt.Errorf("the lab has a machine of node %q, which the configuration no longer has, and up --to deletes nothing", r.Name),
-				b.next("up, which asks before it deletes the machine; or put the node back"))
+				"put the node back, or go all the way, which asks before it deletes the machine: "+b.next("up"))
 		}
 	}
 	return nil
