@@ -339,3 +339,20 @@ func TestConceptsAreTruthful(t *testing.T) {
 		t.Errorf("-exercises +docs/concepts.md\n%s", diff)
 	}
 }
+
+// Whoever has a simulated lab must know which commands of this computer reach nothing.
+func TestSimulatedNote(t *testing.T) {
+	var noted []string
+	for _, e := range all(t) {
+		page, err := Render(e, Korean, config.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Simulated != "" {
+			noted = append(noted, e.Number)
+		}
+	}
+	if diff := cmp.Diff([]string{"06", "09", "10", "11", "13"}, noted); diff != "" {
+		t.Error(diff)
+	}
+}

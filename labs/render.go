@@ -14,6 +14,7 @@ type Page struct {
 	Number, Title, Goal string
 	Hints               []string
 	Body                string // Markdown
+	Simulated           string // what a reader must know besides if the lab is simulated; may be empty
 }
 
 // Render returns an exercise's page. Its title, goal, hints and body are text/templates over [config.Lab], with the methods of
@@ -40,6 +41,12 @@ func Render(e Exercise, l Language, lab *config.Lab) (Page, error) {
 	}
 	if err := fill(&page.Body, "body", e.Body); err != nil {
 		return Page{}, err
+	}
+	if callsFromHere(page.Body) {
+		if err := fill(&page.Simulated, "note on simulated labs", simulated); err != nil {
+			return Page{}, err
+		}
+		page.Simulated += " `labctl verify " + e.Number + "`."
 	}
 	for i, hint := range e.Hints {
 		if err := fill(&page.Hints[i], fmt.Sprintf("hint %d", i+1), hint); err != nil {

@@ -121,6 +121,9 @@ func (a *app) runLabs(args []string, o labsOptions, hints bool) error {
 		return err
 	}
 	page.Body = a.typed(page.Body)
+	if page.Simulated != "" && a.simulate {
+		page.Body = a.typed(page.Simulated) + "\n\n" + page.Body
+	}
 	for i, hint := range page.Hints {
 		page.Hints[i] = a.typed(hint)
 	}
