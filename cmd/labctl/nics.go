@@ -5,8 +5,24 @@ import (
 	"fmt"
 
 	"github.com/labctl/labctl/checks"
+	"github.com/labctl/labctl/checks/collect"
 	"github.com/labctl/labctl/vbox"
 )
+
+// machines asks VBoxManage about the lab's machines. Without VBoxManage the checks of their NICs are unknown and say why, and the rest is not.
+func (s *session) machines(ctx context.Context) collect.Machines {
+	hypervisor, err := s.hypervisor(ctx)
+	if err != nil {
+		return noHypervisor{err}
+	}
+	return nics{session: s, hypervisor: hypervisor}
+}
+
+// noHypervisor is why nobody can be asked.
+type noHypervisor struct{ err error }
+
+// NICs returns the error.
+func (n noHypervisor) NICs(context.Context, string) ([]checks.NIC, error) { return nil, n.err }
 
 // nics answers package collect's question for the machines' network cards with VBoxManage.
 type nics struct {

@@ -200,16 +200,12 @@ func (s *session) collect(ctx context.Context, selected []checks.Check) (*collec
 			}
 			return c, c, nil
 		},
-		HTTP:      s.probeClient(),
-		Manifests: manifests(s.lab),
-		Step:      func(text string) { s.ui.Step(id, text) },
+		HTTP:       s.probeClient(),
+		Machines:   s.machines(ctx),
+		Manifests:  manifests(s.lab),
+		HostRoutes: s.listRoutes(),
+		Step:       func(text string) { s.ui.Step(id, text) },
 	}
-	if s.simulate {
-		o.HostRoutes = s.world.HostRoutes
-	}
-	if hypervisor, err := s.hypervisor(ctx); err == nil {
-		o.Machines = nics{session: s, hypervisor: hypervisor}
-	} // without VBoxManage the checks of the machines' NICs are unknown, and the rest is not
 	evidence, err := collect.Collect(ctx, o)
 	if err != nil {
 		s.ui.Fail(id, "collecting it failed")
