@@ -436,6 +436,31 @@ func fixtures() map[string][]fixture {
 				f.noProbe("cp1", false, helloIP)
 				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Body = Answered, "N0NCE" })
 			}, Fail, "with our nonce"},
+			{"our nonce comes back, and the connection breaks", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = Failed, 200, "GET /?nonce=N0NCE HTTP/1.1" })
+			}, Fail, "10.43.45.254:80 answers, with our nonce"},
+			{"our nonce comes back, and the end never does", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = TimedOut, 200, "GET /?nonce=N0NCE HTTP/1.1" })
+			}, Fail, "10.43.45.254:80 answers, with our nonce"},
+			{"connections are taken, and there is no answer", func(f *Facts) {
+				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome = Failed })
+			}, Unknown, "something takes connections at 10.43.45.254:80"},
+			{"our nonce comes back once in four tries", func(f *Facts) {
+				f.isolationTries(3, func(i int, p *Probe) {
+					p.Outcome = TimedOut
+					if i == 1 {
+						p.Outcome, p.Body = Answered, "GET /?nonce="+p.Nonce+" HTTP/1.1"
+					}
+				})
+			}, Fail, "10.43.45.254:80 answers, with our nonce"},
+			{"in four tries", func(f *Facts) { f.isolationTries(3, func(_ int, p *Probe) { p.Outcome = TimedOut }) }, Pass, "10.43.45.254:80 timed out"},
+			{"one of four tries did not work", func(f *Facts) {
+				f.isolationTries(3, func(i int, p *Probe) {
+					if i == 2 {
+						p.Outcome, p.Why = Inconclusive, "host: interrupted"
+					}
+				})
+			}, Unknown, "interrupted"},
 			{"an answer to a request without nonce", func(f *Facts) {
 				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Nonce = Answered, "" })
 			}, Unknown, "carried no nonce"},

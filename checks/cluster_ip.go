@@ -361,7 +361,7 @@ func (f Facts) probes(where string, target netip.AddrPort, kind func(Probe) bool
 
 // evalIsolated judges an absence: that nothing came back from a ClusterIP proves something only if the same probe reaches a
 // NodePort and the same ClusterIP answers inside the cluster. Something else may answer there (the host's own network may use
-// these addresses), so only the request's nonce coming back shows that it was the service.
+// these addresses), so only the request's nonce coming back shows that it was the service; it does so however the answer ended.
 func evalIsolated(f Facts) Result {
 	var j judgements
 	services := f.Cluster.Services
@@ -369,51 +369,78 @@ func evalIsolated(f Facts) Result {
 		j.unknown("", services.why(), services.From)
 		return j.result("")
 	}
-	tried := false
+	var targets []netip.AddrPort
 	for _, p := range f.Probes {
-		if p.Where != Host || !f.isClusterIP(p.Target) {
-			continue
-		}
-		tried = true
-		from := p.from()
-		if r, ok := f.hostRoute(p.Target.Addr()); ok {
-			from.Lines = append(from.Lines, "the host routes it: "+r.String())
-		}
-		expected := fmt.Sprintf("%s does not answer", p.Target)
-		if p.Outcome == Answered && p.Nonce != "" && strings.Contains(p.Body, p.Nonce) {
-			from.Lines = append(from.Lines, "the answer holds the nonce "+p.Nonce)
-			j.judge(false, expected, fmt.Sprintf("%s answers, with our nonce", p.Target), from)
-			continue
-		}
-		if p.Outcome == Inconclusive {
-			j.unknown(Host, p.Why, from)
-			continue
-		}
-		if p.Outcome == Answered && p.Nonce == "" {
-			j.unknown(Host, fmt.Sprintf("something answers at %s, and the request carried no nonce to tell what", p.Target), from)
-			continue
-		}
-		inside, insideOK := f.control(func(c Probe) bool { return c.Where != Host && c.Target == p.Target })
-		outside, outsideOK := f.control(func(c Probe) bool { return c.Where == Host && f.isNodePort(c.Target) })
-		if !insideOK {
-			j.unknown("", fmt.Sprintf("control: %s was not seen to answer inside the cluster", p.Target), from)
-		}
-		if !outsideOK {
-			j.unknown("", "control: the host was not seen to reach any NodePort", from)
-		}
-		if insideOK && outsideOK {
-			actual := fmt.Sprintf("%s %s", p.Target, p.Outcome)
-			if p.Outcome == Answered {
-				actual = fmt.Sprintf("something else answers at %s, without our nonce", p.Target)
-			}
-			j.judge(true, expected, actual, from, outside.from(), inside.from())
+		if p.Where == Host && f.isClusterIP(p.Target) && !slices.Contains(targets, p.Target) {
+			targets = append(targets, p.Target)
 		}
 	}
-	if !tried {
+	for _, target := range targets {
+		f.judgeIsolated(&j, f.probes(Host, target, nil))
+	}
+	if len(targets) == 0 {
 		j.unknown(Host, "no probe of a ClusterIP was made")
 	}
 	return j.result("find the route that leads there: ip route get ADDRESS on the host; a ClusterIP is for the cluster's inside")
 }
+
+// judgeIsolated judges the tries of one ClusterIP. Each may have met another pod, of which some may be out of reach: one that came back
+// among many that did not is enough.
+func (f Facts) judgeIsolated(j *judgements, tries []Probe) {
+	target := tries[0].Target
+	expected := fmt.Sprintf("%s does not answer", target)
+	source := func(p Probe) Source {
+		from := p.from()
+		if r, ok := f.hostRoute(target.Addr()); ok {
+			from.Lines = append(from.Lines, "the host routes it: "+r.String())
+		}
+		return from
+	}
+	if i := slices.IndexFunc(tries, Probe.echoes); i >= 0 {
+		from := source(tries[i])
+		from.Lines = append(from.Lines, "the answer holds the nonce "+tries[i].Nonce)
+		j.judge(false, expected, fmt.Sprintf("%s answers, with our nonce", target), from)
+		return
+	}
+	for _, p := range tries {
+		switch {
+		case p.Outcome == Inconclusive:
+			j.unknown(Host, p.Why, source(p))
+			return
+		case p.Outcome == Failed:
+			j.unknown(Host, fmt.Sprintf("something takes connections at %s, and its answer is too short to tell what", target), source(p))
+			return
+		case p.Outcome == Answered && p.Nonce == "":
+			j.unknown(Host, fmt.Sprintf("something answers at %s, and the request carried no nonce to tell what", target), source(p))
+			return
+		}
+	}
+	from := source(tries[0])
+	inside, insideOK := f.control(func(c Probe) bool { return c.Where != Host && c.Target == target })
+	outside, outsideOK := f.control(func(c Probe) bool { return c.Where == Host && f.isNodePort(c.Target) })
+	if !insideOK {
+		j.unknown("", fmt.Sprintf("control: %s was not seen to answer inside the cluster", target), from)
+	}
+	if !outsideOK {
+		j.unknown("", "control: the host was not seen to reach any NodePort", from)
+	}
+	if !insideOK || !outsideOK {
+		return
+	}
+	if len(tries) > 1 {
+		from.Lines = append(from.Lines, fmt.Sprintf("our nonce came back in none of %d tries", len(tries)))
+	}
+	for _, p := range tries {
+		actual := fmt.Sprintf("%s %s", target, p.Outcome)
+		if p.Outcome == Answered {
+			actual = fmt.Sprintf("something else answers at %s, without our nonce", target)
+		}
+		j.judge(true, expected, actual, from, outside.from(), inside.from())
+	}
+}
+
+// echoes says whether the request's nonce came back.
+func (p Probe) echoes() bool { return p.Nonce != "" && strings.Contains(p.Body, p.Nonce) }
 
 // control returns a probe that succeeded, of those that are asked for.
 func (f Facts) control(kind func(Probe) bool) (Probe, bool) {

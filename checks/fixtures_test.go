@@ -366,6 +366,18 @@ func (f *Facts) access(node, verb string, change func(*Access)) {
 	change(&f.Access[slices.IndexFunc(f.Access, func(a Access) bool { return a.Node == node && a.Verb == verb })])
 }
 
+// isolationTries adds tries of hello-svc's ClusterIP from the host, each with a nonce of its own.
+func (f *Facts) isolationTries(more int, change func(i int, p *Probe)) {
+	first := f.Probes[slices.IndexFunc(f.Probes, func(p Probe) bool { return p.Where == Host && p.Target.String() == helloIP })]
+	for i := range more {
+		p := first
+		p.Nonce = fmt.Sprintf("N0NCE%d", i)
+		p.From.Command = fmt.Sprintf("curl 'http://10.43.45.254/?nonce=%s'", p.Nonce)
+		change(i, &p)
+		f.Probes = append(f.Probes, p)
+	}
+}
+
 // answers replaces the NodePort's answers: so many of every node, of these pods in turn.
 func (f *Facts) answers(each int, pods ...string) {
 	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Where == Host && p.Target.Port() == 31885 })
