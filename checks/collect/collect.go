@@ -94,7 +94,7 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 			})
 		}
 		if hello.IsValid() && c.needs.Has(checks.NeedIsolation) {
-			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, hello)) })
+			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, o.Lab, hello)...) })
 		}
 		c.wait()
 	}

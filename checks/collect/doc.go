@@ -82,7 +82,8 @@
 //
 // Before the nodes ask, labctl itself asks every node's NodePort eight times (less often in a lab of more than three nodes) and then on, up to forty times, until a pod of another node has
 // answered; if some pod of hello has answered none of these, it asks on, up to 120 times in all, one node after the other. It asks
-// hello-svc's ClusterIP once, with a nonce in the query that whoami echoes. Traefik is asked once on every node, on each port of its
+// hello-svc's ClusterIP eight times for every node, but not more than 64 times, all at once and each time with a new nonce in the query that
+// whoami echoes. Traefik is asked once on every node, on each port of its
 // service and on each of its node ports: port 80 in HTTP, 443 in HTTPS with any certificate (any answer will do, it is a 404). The
 // evidence of such a probe reads as the curl that does the same:
 //
