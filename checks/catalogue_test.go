@@ -767,8 +767,13 @@ func fixtures() map[string][]fixture {
 			{"NAT addresses", func(f *Facts) {
 				f.changeService("traefik", func(s *Service) { s.External = []netip.Addr{addr("10.0.2.15")} })
 			}, Fail, "EXTERNAL-IP 10.0.2.15"},
-			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no LoadBalancer service"},
-			{"another one", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.Name = "web-lb" }) }, Pass, "kube-system/web-lb"},
+			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no such service"},
+			{"another one", func(f *Facts) { f.changeService("traefik", func(s *Service) { s.Name = "web-lb" }) }, Fail, "there is no such service"},
+			{"another one, in records of a cluster that labctl never asked", func(f *Facts) {
+				f.changeService("traefik", func(s *Service) { s.Name = "web-lb" })
+				f.noProbePod("cp1", "w1", "w2")
+				f.Cluster.DaemonSets = Fact[[]Workload]{}
+			}, Pass, "kube-system/web-lb"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
 			noCluster(),
 		},
@@ -780,7 +785,7 @@ func fixtures() map[string][]fixture {
 				f.probe(Host, false, "192.168.56.11:80", func(p *Probe) { p.Outcome, p.Why = Inconclusive, "interrupted" })
 			}, Unknown, "w1: interrupted"},
 			{"not asked", func(f *Facts) { f.noProbe(Host, false, "192.168.56.11:80") }, Unknown, "w1: port 80 was not probed"},
-			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no LoadBalancer service"},
+			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no such service"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
 			noCluster(),
 		},

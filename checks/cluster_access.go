@@ -98,7 +98,12 @@ func (f Facts) probePodMissing(node string) bool {
 	if _, ok := f.Cluster.ProbePod(node); ok || !f.Cluster.Pods.whole() {
 		return false
 	}
-	return f.Cluster.DaemonSets.Known || slices.ContainsFunc(f.Cluster.Pods.Value, Pod.isProbe)
+	return f.Cluster.ofLab()
+}
+
+// ofLab says whether the cluster was seen to be one of labctl's own: it was asked for what only labctl asks for, or runs labctl's pods.
+func (c Cluster) ofLab() bool {
+	return c.DaemonSets.Known || slices.ContainsFunc(c.Pods.Value, Pod.isProbe)
 }
 
 // probePodsOf says what there is instead of a running probe pod.

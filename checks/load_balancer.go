@@ -26,13 +26,14 @@ func loadBalancerChecks() []Check {
 	}
 }
 
-// LoadBalancer returns the service that the checks look at: Traefik's, or the first of its type in a cluster that runs without Traefik.
+// LoadBalancer returns the service that the checks look at: Traefik's. In the records of a cluster that labctl never asked, which may run
+// without Traefik, it is the first of its type; in a lab another one would hide that Traefik's is gone.
 func (c Cluster) LoadBalancer() (Service, bool) {
 	if s, ok := c.Service(TraefikNamespace, TraefikService); ok {
 		return s, true
 	}
 	i := slices.IndexFunc(c.Services.Value, func(s Service) bool { return s.Type == typeLoadBalancer })
-	if i < 0 {
+	if i < 0 || c.ofLab() {
 		return Service{}, false
 	}
 	return c.Services.Value[i], c.Services.Known
@@ -47,7 +48,7 @@ func (f Facts) loadBalancer(j *judgements) (Service, bool) {
 	}
 	s, ok := f.Cluster.LoadBalancer()
 	if !ok {
-		j.judge(false, fmt.Sprintf("service %q in namespace %q", TraefikService, TraefikNamespace), "there is no LoadBalancer service", services.From)
+		j.judge(false, fmt.Sprintf("service %q in namespace %q", TraefikService, TraefikNamespace), "there is no such service", services.From)
 	}
 	return s, ok
 }
