@@ -489,15 +489,29 @@ func fixtures() map[string][]fixture {
 			asIs(),
 			{"an hour ahead", func(f *Facts) {
 				f.node("w1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: time.Hour, High: time.Hour + time.Second} })
-			}, Fail, "w1 +3600.5 s from the host's clock: 3600 s from cp1"},
+			}, Fail, "w1 is 3600 s ahead of cp1: w1 +3600.5 s from the host's clock, cp1 +0.1 s from the host's clock"},
 			{"an hour behind", func(f *Facts) {
 				f.node("w2", func(n *NodeFacts) { n.Clock.Value = Clock{Low: -time.Hour - time.Second, High: -time.Hour} })
 			}, Fail, "w2 -3600.5 s"},
 			{"all wrong by the same", func(f *Facts) {
 				for _, node := range []string{"cp1", "w1", "w2"} {
-					f.node(node, func(n *NodeFacts) { n.Clock.Value = Clock{Low: time.Hour, High: time.Hour + time.Second} })
+					f.node(node, func(n *NodeFacts) { n.Clock.Value = Clock{Low: -time.Hour - time.Second, High: -time.Hour} })
 				}
-			}, Pass, ""},
+			}, Fail, "cp1 -3600.5 s from the host's clock\nw1 -3600.5"},
+			{"all ahead by two minutes", func(f *Facts) {
+				for _, node := range []string{"cp1", "w1", "w2"} {
+					f.node(node, func(n *NodeFacts) { n.Clock.Value = Clock{Low: 2 * time.Minute, High: 2*time.Minute + time.Second} })
+				}
+			}, Pass, "w1 +120.5 s"},
+			{"two that are near enough to cp1, and not to each other", func(f *Facts) {
+				f.node("cp1", func(n *NodeFacts) { n.Clock.Value = Clock{} })
+				f.node("w1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: 5 * time.Second, High: 5 * time.Second} })
+				f.node("w2", func(n *NodeFacts) { n.Clock.Value = Clock{Low: -5 * time.Second, High: -5 * time.Second} })
+			}, Fail, "w1 is 10 s ahead of w2"},
+			{"one node, an hour ahead", func(f *Facts) {
+				f.Lab.Nodes = f.Lab.Nodes[:1]
+				f.node("cp1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: time.Hour, High: time.Hour} })
+			}, Fail, "cp1 +3600.0 s"},
 			{"a slow answer tells less", func(f *Facts) {
 				f.node("w1", func(n *NodeFacts) { n.Clock.Value = Clock{Low: -30 * time.Second, High: 10 * time.Second} })
 			}, Pass, ""},

@@ -9,11 +9,15 @@ import (
 // clockLimit is how far two nodes' clocks may be apart. Certificates and leases bear more; logs that are to be compared don't.
 const clockLimit = 5 * time.Second
 
-// evalClocks compares the nodes' clocks with each other. What is known of each is a range, because asking takes time: two
-// clocks disagree if even the nearest ends of their ranges do.
+// hostClockLimit is how far a node's clock may be from the host's. Beyond that what the nodes sign is not valid yet, or no longer, for
+// whoever looks at it from outside, though they agree with each other.
+const hostClockLimit = 5 * time.Minute
+
+// evalClocks compares the nodes' clocks with each other and with the host's. What is known of each is a range, because asking takes
+// time: two clocks disagree if even the nearest ends of their ranges do. The earliest and the latest clock stand for all pairs.
 func evalClocks(f Facts) Result {
 	var j judgements
-	first := ""
+	var early, late string // the node whose clock is surely the earliest, the latest
 	var low, high time.Duration
 	for _, n := range f.Lab.Nodes {
 		clock := f.Nodes[n.Name].Clock
@@ -22,16 +26,32 @@ func evalClocks(f Facts) Result {
 			continue
 		}
 		c := clock.Value
-		if first == "" {
-			first, low, high = n.Name, c.Low, c.High
-			j.judge(true, fmt.Sprintf("%s is what the others are compared with", n.Name), fmt.Sprintf("%s %s", n.Name, seconds(c)), clock.From.showing(seconds(c)))
-			continue
+		away := max(c.Low, -c.High, 0)
+		line := fmt.Sprintf("%s %s", n.Name, seconds(c))
+		j.judge(away <= hostClockLimit, fmt.Sprintf("%s within %.0f s of the host's clock", n.Name, hostClockLimit.Seconds()), line, clock.From.showing(seconds(c)))
+		if late == "" || c.Low > low {
+			late, low = n.Name, c.Low
 		}
-		apart := max(c.Low-high, low-c.High, 0)
-		j.judge(apart <= clockLimit, fmt.Sprintf("%s within %s of %s", n.Name, clockLimit, first),
-			fmt.Sprintf("%s %s: %.0f s from %s", n.Name, seconds(c), apart.Seconds(), first), clock.From.showing(seconds(c)))
+		if early == "" || c.High < high {
+			early, high = n.Name, c.High
+		}
 	}
-	return j.result("labctl ssh NODE -- timedatectl shows whether its clock is synchronised; restarting the machine takes the host's time")
+	if early != "" && len(f.Lab.Nodes) > 1 {
+		var shown []Source
+		for _, name := range []string{early, late} {
+			clock := f.Nodes[name].Clock
+			shown = append(shown, clock.From.showing(seconds(clock.Value)))
+		}
+		expected := fmt.Sprintf("the nodes within %.0f s of each other", clockLimit.Seconds())
+		apart := max(low-high, 0)
+		if apart <= clockLimit {
+			j.judge(true, expected, expected, shown...)
+		} else {
+			j.judge(false, expected, fmt.Sprintf("%s is %.0f s ahead of %s: %s %s, %s %s", late, apart.Seconds(), early,
+				late, seconds(f.Nodes[late].Clock.Value), early, seconds(f.Nodes[early].Clock.Value)), shown...)
+		}
+	}
+	return j.result("labctl ssh NODE -- timedatectl shows whether its clock is synchronised; restarting the machine takes the host's time. If all nodes are off alike, look at the host's own clock")
 }
 
 // seconds says how far a clock is ahead of the host's.
