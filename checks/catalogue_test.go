@@ -879,6 +879,7 @@ func fixtures() map[string][]fixture {
 			asIs(),
 			{"times out on w1", func(f *Facts) { f.probe(Host, false, w1Port, func(p *Probe) { p.Outcome = TimedOut }) }, Fail, "w1: 192.168.56.11:31885 timed out"},
 			{"slow on w1", func(f *Facts) { f.probe(Host, false, w1Port, func(p *Probe) { p.Took = 3100 * time.Millisecond }) }, Fail, "answers after 3.1 s"},
+			{"no time is told", func(f *Facts) { f.probe(Host, false, w1Port, func(p *Probe) { p.Took = 0 }) }, Unknown, "w1: 192.168.56.11:31885 answers, and nothing tells after how long"},
 			{"another NodePort in the lab's file", func(f *Facts) { f.Lab.Demo.NodePort = 30080 }, Unknown, "no probe of its NodePort"},
 			{"not probed on w1", func(f *Facts) { f.noProbe(Host, false, w1Port) }, Unknown, "w1: no probe of its NodePort"},
 			{"the probe did not work", func(f *Facts) {

@@ -339,7 +339,10 @@ func (p Probe) from() Source {
 	line := p.Outcome.String()
 	switch {
 	case p.Outcome == Answered && p.Status != 0:
-		line = fmt.Sprintf("status %d after %.3f s", p.Status, p.Took.Seconds())
+		line = fmt.Sprintf("status %d", p.Status)
+		if p.Took != 0 {
+			line += fmt.Sprintf(" after %.3f s", p.Took.Seconds())
+		}
 		if p.By != "" {
 			line += " from " + p.By
 		}

@@ -356,8 +356,8 @@ type Probe struct {
 	Name    string // the host name that was asked instead of an address; then Target is the zero AddrPort
 	Nonce   string // what the request carried
 	Outcome Outcome
-	Status  int // of HTTP; 0 if the probe does not tell
-	Took    time.Duration
+	Status  int           // of HTTP; 0 if the probe does not tell
+	Took    time.Duration // 0 if the probe does not tell
 	Body    string
 	By      string // the pod that answered, where its answer says so
 	Why     string // what went wrong, in the probe's own words

@@ -122,6 +122,10 @@ func evalNodePortAnswers(f Facts) Result {
 			j.unknown(n.Name, "no probe of its NodePort was made")
 		}
 		for _, p := range probes {
+			if p.OK() && p.Took == 0 {
+				j.unknown(n.Name, fmt.Sprintf("%s answers, and nothing tells after how long", target), p.from())
+				continue
+			}
 			if p.OK() && p.Took > nodePortLimit {
 				j.judge(false, expected, fmt.Sprintf("%s: %s answers after %.1f s", n.Name, target, p.Took.Seconds()), p.from())
 				continue

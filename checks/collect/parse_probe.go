@@ -114,6 +114,11 @@ func readCurl(p *checks.Probe, i Item) {
 	}
 	switch i.Exit {
 	case 0:
+		// That curl was content says nothing of the answer: it is so with an error's page, too.
+		if p.Status == 0 && !knownPage(p.Body) {
+			p.Why = fmt.Sprintf("%s: the answer's HTTP status was not told: add -w '\\n%%{http_code} %%{time_total}\\n' to %s", i.Where, i.Command)
+			break
+		}
 		p.Outcome = checks.Answered
 	case curlNotConnected:
 		p.Outcome = checks.Refused
@@ -130,6 +135,12 @@ func readCurl(p *checks.Probe, i Item) {
 	if i.Exit != 0 && p.Why == "" {
 		p.Why = fmt.Sprintf("curl: exit status %d", i.Exit)
 	}
+}
+
+// knownPage says whether an answer is the page of one of the demo's programs, which only a good answer holds.
+func knownPage(body string) bool {
+	_, err := parseWhoami([]byte(body))
+	return err == nil || strings.Contains(body, "<title>Welcome to nginx!</title>")
 }
 
 // parseCurlOutput reads what curl -w '%{http_code} %{time_total}' prints last, and the body before it.

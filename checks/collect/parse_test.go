@@ -270,14 +270,22 @@ func TestProbeCommands(t *testing.T) {
 		want checks.Probe // without From; Why only where it is not empty
 		ok   bool
 	}{
-		"answers":        {Item{Where: "w1", Command: curl, Stdout: []byte("200 0.5")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Answered, Status: 200, Took: time.Second / 2}, true},
-		"answers 500":    {Item{Where: "w1", Command: curl, Stdout: []byte("500 0.5")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Answered, Status: 500, Took: time.Second / 2}, true},
-		"refused":        {Item{Where: "w1", Command: curl, Exit: 7, Stdout: []byte("000 0.5"), Stderr: []byte("curl: (7) x")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Refused, Took: time.Second / 2, Why: "curl: (7) x"}, true},
-		"times out":      {Item{Where: "w1", Command: curl, Exit: 28, Stdout: []byte("000 5.0")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.TimedOut, Took: 5 * time.Second, Why: "curl: exit status 28"}, true},
-		"empty answer":   {Item{Where: "w1", Command: curl, Exit: 52, Stdout: []byte("000 0.5"), Stderr: []byte("curl: (52) x")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Failed, Took: time.Second / 2, Why: "curl: (52) x"}, true},
-		"no curl":        {Item{Where: "w1", Command: curl, Exit: 127, Stderr: []byte("sh: 1: curl: not found")}, checks.Probe{Where: "w1", Target: web, Why: `w1: "" is no status and time of curl`}, true},
-		"not run":        {Item{Where: "w1", Command: curl, Err: "dial"}, checks.Probe{Where: "w1", Target: web, Why: "w1: dial"}, true},
-		"a port":         {Item{Where: "host", Command: "curl -sS -m 5 http://192.168.56.10:31885/", Stdout: []byte("x")}, checks.Probe{Where: "host", Target: netip.MustParseAddrPort("192.168.56.10:31885"), Outcome: checks.Answered, Body: "x"}, true},
+		"answers":      {Item{Where: "w1", Command: curl, Stdout: []byte("200 0.5")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Answered, Status: 200, Took: time.Second / 2}, true},
+		"answers 500":  {Item{Where: "w1", Command: curl, Stdout: []byte("500 0.5")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Answered, Status: 500, Took: time.Second / 2}, true},
+		"refused":      {Item{Where: "w1", Command: curl, Exit: 7, Stdout: []byte("000 0.5"), Stderr: []byte("curl: (7) x")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Refused, Took: time.Second / 2, Why: "curl: (7) x"}, true},
+		"times out":    {Item{Where: "w1", Command: curl, Exit: 28, Stdout: []byte("000 5.0")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.TimedOut, Took: 5 * time.Second, Why: "curl: exit status 28"}, true},
+		"empty answer": {Item{Where: "w1", Command: curl, Exit: 52, Stdout: []byte("000 0.5"), Stderr: []byte("curl: (52) x")}, checks.Probe{Where: "w1", Target: web, Outcome: checks.Failed, Took: time.Second / 2, Why: "curl: (52) x"}, true},
+		"no curl":      {Item{Where: "w1", Command: curl, Exit: 127, Stderr: []byte("sh: 1: curl: not found")}, checks.Probe{Where: "w1", Target: web, Why: `w1: "" is no status and time of curl`}, true},
+		"not run":      {Item{Where: "w1", Command: curl, Err: "dial"}, checks.Probe{Where: "w1", Target: web, Why: "w1: dial"}, true},
+		"no status": {Item{Where: "host", Command: "curl -sS -m 5 http://192.168.56.10:31885/", Stdout: []byte("Service Unavailable")}, checks.Probe{
+			Where: "host", Target: netip.MustParseAddrPort("192.168.56.10:31885"), Body: "Service Unavailable",
+			Why: `host: the answer's HTTP status was not told: add -w '\n%{http_code} %{time_total}\n' to curl -sS -m 5 http://192.168.56.10:31885/`}, true},
+		"no status and no answer": {Item{Where: "w1", Command: curl, Stdout: []byte("000 0.5")}, checks.Probe{Where: "w1", Target: web, Took: time.Second / 2,
+			Why: `w1: the answer's HTTP status was not told: add -w '\n%{http_code} %{time_total}\n' to ` + curl}, true},
+		"no status, and whoami's page": {Item{Where: "host", Command: "curl http://192.168.56.10:31885/", Stdout: []byte("Hostname: hello-1\n")}, checks.Probe{
+			Where: "host", Target: netip.MustParseAddrPort("192.168.56.10:31885"), Outcome: checks.Answered, Body: "Hostname: hello-1\n", By: "hello-1"}, true},
+		"no status, and nginx's page": {Item{Where: "w1", Command: "curl http://10.43.31.179/", Stdout: []byte("<title>Welcome to nginx!</title>\n")}, checks.Probe{
+			Where: "w1", Target: web, Outcome: checks.Answered, Body: "<title>Welcome to nginx!</title>\n"}, true},
 		"in a pod":       {Item{Where: "cp1", Command: wget, Stdout: []byte("<title>")}, checks.Probe{Where: "w1", Pod: "labctl/labctl-probe-x1x1x", Target: web, Outcome: checks.Answered, Body: "<title>"}, true},
 		"empty in a pod": {Item{Where: "cp1", Command: wget}, checks.Probe{Where: "w1", Pod: "labctl/labctl-probe-x1x1x", Target: web, Outcome: checks.Failed, Why: "the answer was empty"}, true},
 		"times out in a pod": {Item{Where: "cp1", Command: wget, Exit: 1, Stderr: []byte("wget: download timed out\ncommand terminated with exit code 1\n")},
