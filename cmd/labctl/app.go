@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/labctl/labctl/internal/sim"
 	"github.com/labctl/labctl/internal/ui"
@@ -53,13 +52,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, env func(string) string) 
 
 func (a *app) printer(color string) *ui.Printer {
 	return ui.New(ui.Options{
-		Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Color: color, Env: a.env, Now: a.now, IsTerminal: isTerminal,
+		Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Color: color, Env: a.env, Now: a.now,
 	})
-}
-
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // run parses the arguments, runs the command and returns the exit status.
@@ -147,10 +141,8 @@ network card) and proves what is true of its network.
 
 // wantOutput refuses a format that the command doesn't have.
 func (a *app) wantOutput(formats ...string) error {
-	for _, f := range formats {
-		if a.output == f {
-			return nil
-		}
+	if slices.Contains(formats, a.output) {
+		return nil
 	}
 	return usage(fmt.Errorf("-o %q: use %s", a.output, strings.Join(formats, ", ")))
 }

@@ -1,14 +1,6 @@
 package main
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-	"os/exec"
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // completeNodes offers the names of the lab's nodes for the first argument.
 func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -25,14 +17,3 @@ func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
-
-func joinWords(words []string) string { return strings.Join(words, " ") }
-
-func lookPath(name string) (string, error) { return exec.LookPath(name) }
-
-func exists(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
-}
-
-func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,9 +1,20 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
+
+// exists tells whether there is a file; a folder is none.
+func exists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // below tells whether a file is in a folder, by whatever links either is named. Neither needs to exist.
 func below(file, folder string) bool {

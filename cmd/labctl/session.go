@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -226,7 +227,7 @@ func (a *app) findVBoxManage() (string, error) {
 	if override == "" {
 		override = a.env("LABCTL_VBOXMANAGE")
 	}
-	return vbox.Find(override, a.env, lookPath, exists, runtime.GOOS)
+	return vbox.Find(override, a.env, exec.LookPath, exists, runtime.GOOS)
 }
 
 // connect logs in to a node on its host-only address, or by its NAT rule if that address doesn't answer; via says which.

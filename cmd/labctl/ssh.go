@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +42,7 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 		return hinted(exitUnable, err, s.next("status"))
 	}
 	defer c.Close()
-	status, err := c.Shell(ctx, joinWords(command), a.stdin, a.stdout, a.stderr, len(command) == 0)
+	status, err := c.Shell(ctx, strings.Join(command, " "), a.stdin, a.stdout, a.stderr, len(command) == 0)
 	if err != nil && !errors.Is(err, ssh.ErrLost) {
 		return err
 	}
