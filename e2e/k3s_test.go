@@ -132,7 +132,7 @@ func (l *lab) standInChapters() {
 		if r.exit != 3 || !strings.Contains(r.stderr, strings.Repeat("0", 64)) || !strings.Contains(r.stderr, sum) {
 			l.t.Errorf("exit status %d, want 3 and both checksums", r.exit)
 		}
-		if got := l.on("cp1", "ls /usr/local/bin"); got != "" {
+		if got := l.on("cp1", "ls -A /usr/local/bin"); got != "" {
 			l.t.Errorf("on cp1 there is %q", got)
 		}
 		l.k3s.sums(l, sum)
@@ -140,10 +140,14 @@ func (l *lab) standInChapters() {
 
 	l.chapter("the stand-in for k3s is pushed, set up, started and joined", func() {
 		got := l.changes(l.must("up", "--to", "cluster", patience, "-o", "json"))
-		if diff := cmp.Diff([]string{"create Agent w1-k3s", "create Server cp1-k3s"}, slices.Sorted(slices.Values(got))); diff != "" {
+		want := []string{"create Agent w1-k3s", "create NodeBinary cp1-binary", "create NodeBinary w1-binary", "create Server cp1-k3s"}
+		if diff := cmp.Diff(want, slices.Sorted(slices.Values(got))); diff != "" {
 			l.t.Errorf("changes (-want +got):\n%s", diff)
 		}
 		l.checkInstalled(sum)
+		if got := l.on("cp1", "ls -A /usr/local/bin"); got != "k3s\nkubectl" {
+			l.t.Errorf("on cp1 there is %q", got)
+		}
 		if diff := cmp.Diff(map[string]string{"cp1": "Ready", "w1": "Ready"}, l.nodeStates()); diff != "" {
 			l.t.Errorf("nodes (-want +got):\n%s", diff)
 		}

@@ -4,6 +4,7 @@
 //
 // An example, from two ready machines to a cluster:
 //
+//	err = k3s.StageBinary(ctx, w1, "w1", "v1.34.3+k3s1", artifacts, step) // or not: what is not there is sent by Install
 //	err = k3s.InstallServer(ctx, cp1, server, settings, artifacts, step)
 //	settings.Token, err = k3s.JoinToken(ctx, cp1)
 //	err = k3s.InstallAgent(ctx, w1, agent, settings, artifacts, step)
@@ -32,6 +33,7 @@
 // # Files on a node
 //
 //	/usr/local/bin/k3s                        0755  the release's binary; kubectl is a link to it on the server
+//	/usr/local/bin/.k3s-SHA256                0755  a binary that was sent ahead and waits for its turn
 //	/etc/rancher/k3s/config.yaml              0600  all settings, token included
 //	/etc/rancher/k3s/registries.yaml          0600  where containerd gets images, if labctl.yaml says so
 //	/etc/systemd/system/k3s.service           0644  the server's unit
@@ -54,6 +56,8 @@
 //	sudo sh -c SURVEY sh SERVICE FILE...                   what is there: checksums, version, state, NICs
 //	sudo sh -c HAVE sh FILE...                             checksums of files
 //	sudo sh -c PUSH sh FILE MODE SHA256 TEMPORARY MARKER   (stdin)   writes one file; MARKER is restart-pending's path, or empty
+//	sudo sh -c UNSTAGE sh FILE FILE...                     other binaries that wait go; checksums of files
+//	sudo sh -c PLACE sh STAGED FILE MARKER                 renames one file
 //	sudo sh -c REMOVE sh FILE MARKER                       removes one file
 //	sudo sh -c MARK sh                                     notes that a reboot is due
 //	sudo sh -c REBOOTED sh                                 notes that it was made

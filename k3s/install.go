@@ -19,6 +19,7 @@ var ErrReboot = errors.New("the node must be rebooted")
 // Paths on a node.
 const (
 	binaryPath     = "/usr/local/bin/k3s"
+	stagedPrefix   = "/usr/local/bin/.k3s-" // and the checksum
 	settingsPath   = "/etc/rancher/k3s/config.yaml"
 	registriesPath = "/etc/rancher/k3s/registries.yaml"
 	kubeconfigPath = "/etc/rancher/k3s/k3s.yaml"
@@ -57,7 +58,8 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 		return err
 	}
 	step("looking at what is installed")
-	found, err := look(ctx, r, n, as)
+	staged := stagedPath(a.SHA256)
+	found, err := look(ctx, r, n, as, staged)
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,12 @@ func install(ctx context.Context, r Runner, n Node, s Settings, a Artifacts, as 
 		if found.files[f.path] == f.sha256 {
 			continue
 		}
-		if err := f.put(ctx, r, n, step); err != nil {
+		if f.path == binaryPath && found.files[staged] == f.sha256 {
+			err = f.place(ctx, r, n, staged, step)
+		} else {
+			err = f.put(ctx, r, n, step)
+		}
+		if err != nil {
 			return err
 		}
 		restart = restart || f.restarts

@@ -40,6 +40,12 @@ const push = `set -e; mkdir -p "${1%/*}" "${4%/*}"; install -m "$2" /dev/null "$
 	`if [ -n "$5" ]; then mkdir -p "${5%/*}"; : > "$5"; fi; ` +
 	`mv -f "$4" "$1"`
 
+// unstage removes what waits in the place of binaries beside $1, and prints sums of "$@".
+const unstage = `for f in ` + stagedPrefix + `*; do if [ "$f" != "$1" ]; then rm -f "$f"; fi; done; ` + sums + `:`
+
+// place renames $1 to $2. The marker $3 is as in push.
+const place = `set -e; if [ -n "$3" ]; then mkdir -p "${3%/*}"; : > "$3"; fi; mv -f "$1" "$2"`
+
 // remove removes $1. The marker is as in push.
 const remove = `set -e; if [ -n "$2" ]; then mkdir -p "${2%/*}"; : > "$2"; fi; rm -f "$1"`
 
@@ -65,7 +71,7 @@ const disable = `set -e; for service in k3s k3s-agent; do ` +
 const wipe = `set -e; for f in ` + agentFolder + `/*; do if [ "$f" != ` + imagesFolder + ` ]; then rm -rf "$f"; fi; done; ` +
 	`for f in /var/lib/rancher/k3s/*; do if [ "$f" != ` + agentFolder + ` ]; then rm -rf "$f"; fi; done; ` +
 	`rm -f /etc/systemd/system/k3s.service.env /etc/systemd/system/k3s-agent.service.env; ` +
-	`rm -rf /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath
+	`rm -rf /var/lib/kubelet /etc/rancher /var/lib/cni ` + binaryPath + ` ` + stagedPrefix + `*`
 
 // serviceState prints the service's state, if there is k3s.
 const serviceState = `if [ -x ` + binaryPath + ` ]; then printf '%s\n' "$(systemctl is-active "$1")"; fi`

@@ -96,8 +96,9 @@ func (f found) ofAnotherCluster(token string) bool {
 	return there && strings.HasPrefix(token, "K10") && !strings.HasPrefix(token, "K10"+ca)
 }
 
-func look(ctx context.Context, r Runner, n Node, as role) (found, error) {
-	args := []string{as.service(), binaryPath, settingsPath, registriesPath, unitPath(as), envPath(as), restartPending, agentCAPath}
+// look looks for labctl's files on a node, and for more.
+func look(ctx context.Context, r Runner, n Node, as role, more ...string) (found, error) {
+	args := append([]string{as.service(), binaryPath, settingsPath, registriesPath, unitPath(as), envPath(as), restartPending, agentCAPath}, more...)
 	out, err := r.Run(ctx, asRoot(survey, args...), nil)
 	if err != nil {
 		return found{}, fmt.Errorf("looking at what is installed on %q: %w", n.Name, err)

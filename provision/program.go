@@ -14,6 +14,7 @@ const (
 	typeImage     = "labctl:index:Image"
 	typeNetwork   = "labctl:index:HostOnlyNetwork"
 	typeMachine   = "labctl:index:Machine"
+	typeBinary    = "labctl:index:NodeBinary"
 	typeImages    = "labctl:index:NodeImages"
 	typeServer    = "labctl:index:Server"
 	typeAgent     = "labctl:index:Agent"
@@ -21,6 +22,7 @@ const (
 	nameImage     = "image"
 	nameNetwork   = "network"
 	clusterSuffix = "-k3s"
+	binarySuffix  = "-binary"
 	imagesSuffix  = "-images"
 )
 
@@ -36,7 +38,7 @@ type Parts struct {
 }
 
 // Program is the whole lab. The order of things follows from who uses whose outputs: the image and the network first, the
-// machines and their archives of images side by side, then the k3s server, then the agents, then what runs in the cluster.
+// machines, their k3s binaries and archives of images side by side, then the k3s server, then the agents, then what runs in the cluster.
 func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		r := registry{ctx: ctx}
@@ -65,10 +67,16 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 			})
 		}
 
-		images := map[string][]pulumi.Resource{}
+		files := map[string][]pulumi.Resource{} // of each node: what must be there before k3s is
 		for _, n := range l.Nodes {
+			files[n.Name] = append(files[n.Name], r.add(typeBinary, BinaryName(n.Name), pulumi.Map{
+				"name":    pulumi.String(n.Name),
+				"machine": machines[n.Name].ID(),
+				"version": pulumi.String(l.K3s.Version),
+				"source":  pulumi.String(l.K3s.Source),
+			}))
 			if len(parts.Archives) > 0 {
-				images[n.Name] = append(images[n.Name], r.add(typeImages, ImagesName(n.Name), pulumi.Map{
+				files[n.Name] = append(files[n.Name], r.add(typeImages, ImagesName(n.Name), pulumi.Map{
 					"name":     pulumi.String(n.Name),
 					"machine":  machines[n.Name].ID(),
 					"archives": pulumi.ToStringArray(parts.Archives),
@@ -92,14 +100,14 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 		server := r.add(typeServer, ClusterName(l.Server().Name), with(k3s, pulumi.Map{
 			"name":    pulumi.String(l.Server().Name),
 			"machine": machines[l.Server().Name].ID(),
-		}), pulumi.DependsOn(images[l.Server().Name]))
+		}), pulumi.DependsOn(files[l.Server().Name]))
 		var agents pulumi.StringArray
 		for _, n := range l.Agents() {
 			agent := r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
 				"name":    pulumi.String(n.Name),
 				"machine": machines[n.Name].ID(),
 				"cluster": server.Value, // changes with the cluster's identity: agents follow a recreated server
-			}), pulumi.DependsOn(images[n.Name]))
+			}), pulumi.DependsOn(files[n.Name]))
 			agents = append(agents, agent.Value) // changes with the machine
 		}
 
@@ -120,6 +128,9 @@ type Manifest struct{ Name, YAML string }
 
 // ClusterName is the name of the resource that is k3s on the node of that name.
 func ClusterName(node string) string { return node + clusterSuffix }
+
+// BinaryName is the name of the resource that is the binary of k3s on the node of that name.
+func BinaryName(node string) string { return node + binarySuffix }
 
 // ImagesName is the name of the resource that is the archives of images on the node of that name.
 func ImagesName(node string) string { return node + imagesSuffix }

@@ -46,6 +46,9 @@ func Upto(l *config.Lab, stage Stage) []string {
 	if stage == StageMachines {
 		return names
 	}
+	for _, n := range l.Nodes {
+		names = append(names, typeBinary+"::"+BinaryName(n.Name))
+	}
 	if l.K3s.Airgap || len(l.K3s.Images) > 0 {
 		for _, n := range l.Nodes {
 			names = append(names, typeImages+"::"+ImagesName(n.Name))

@@ -178,6 +178,8 @@ func kindName(t string) string {
 		return "k3s server"
 	case "Agent":
 		return "k3s agent"
+	case "NodeBinary":
+		return "k3s binary on"
 	case "NodeImages":
 		return "images on"
 	}
@@ -207,7 +209,10 @@ func thing(kind, name string) string {
 	case "Image", "HostOnlyNetwork":
 		return strings.ToLower(kindName(kind)) // there is one
 	}
-	return strings.ToLower(kindName(kind)) + " " + strings.TrimSuffix(strings.TrimSuffix(name, "-k3s"), "-images")
+	for _, suffix := range []string{"-k3s", "-binary", "-images"} {
+		name = strings.TrimSuffix(name, suffix)
+	}
+	return strings.ToLower(kindName(kind)) + " " + name
 }
 
 // verbs says what is being done to a resource, and that it was done.

@@ -21,6 +21,7 @@ func chosenDeaths() []death {
 		"dial images.simulated:80",
 		"dial a node's sshd",
 		"agent: push k3s",
+		"server: put k3s in its place",
 	)
 	add("up", killed, after,
 		"VBoxManage setextradata global labctl/network-pending/lab",
@@ -36,6 +37,7 @@ func chosenDeaths() []death {
 		"VBoxManage createmedium",
 		"VBoxManage startvm VM --type",
 		"server: push k3s",
+		"agent: put k3s in its place",
 		"server: push config.yaml",
 		"server: start k3s",
 		"server: sudo cat /var/lib/rancher/k3s/server/node-token",

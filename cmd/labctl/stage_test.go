@@ -311,6 +311,8 @@ func stepOf(e sim.Event) string {
 func remoteStep(command string) string {
 	for _, known := range []struct{ part, name string }{
 		{"cloud-init/result.json", "read cloud-init's result"},
+		{"for f in /usr/local/bin/.k3s-", "look which k3s is there"},
+		{`mv -f "$1" "$2"`, "put k3s in its place"},
 		{"for f in", "look at the files of k3s"},
 		{"systemctl start --no-block", "start k3s"},
 		{"is-active", "ask whether k3s is active"},
@@ -321,6 +323,9 @@ func remoteStep(command string) string {
 		}
 	}
 	if m := pushedFile.FindStringSubmatch(command); m != nil {
+		if strings.HasPrefix(m[1], ".k3s-") {
+			return "push k3s" // beside its place
+		}
 		return "push " + strings.TrimPrefix(m[1], "k3s-agent.")
 	}
 	words := strings.Fields(strings.Replace(command, "--kubeconfig /etc/rancher/k3s/k3s.yaml ", "", 1))

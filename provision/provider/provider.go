@@ -103,6 +103,7 @@ func New(ctx context.Context, o Options) *Provider {
 		"Image":           p.image(),
 		"HostOnlyNetwork": p.network(),
 		"Machine":         p.machine(),
+		"NodeBinary":      p.nodeBinary(),
 		"NodeImages":      p.nodeImages(),
 		"Server":          p.server(),
 		"Agent":           p.agent(),
