@@ -21,7 +21,7 @@ func hintFor(err error) string {
 		return e.hint
 	case errors.Is(err, ssh.ErrHostKey):
 		return "the machine was replaced behind labctl's back, or another one answers on its address: see labctl status"
-	case errors.Is(err, labdir.ErrDamaged):
+	case errors.Is(err, labdir.ErrDamaged), errors.Is(err, ssh.ErrConfig):
 		return "put the file back, or remove what is left of the lab: labctl destroy"
 	case errors.Is(err, k3s.ErrImagePull):
 		return "if the nodes can't reach the registry, give them a mirror or a proxy (registries, proxy), or the images themselves " +

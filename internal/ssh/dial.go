@@ -23,8 +23,8 @@ var (
 	ErrAuth = errors.New("user's key refused")
 	// ErrLost is the cause when a connection ended while it was in use.
 	ErrLost = errors.New("connection lost")
-	// errConfig is the cause when the local side is at fault: a missing key or known_hosts file.
-	errConfig = errors.New("ssh settings")
+	// ErrConfig is the cause when the local side is at fault: a missing or damaged key or known_hosts file. Trying again does not help.
+	ErrConfig = errors.New("ssh settings")
 )
 
 const (
@@ -83,9 +83,9 @@ func withPort(addr string) string {
 	return addr
 }
 
-// clientConfig reads the key and the known hosts. Its errors are errConfig.
+// clientConfig reads the key and the known hosts. Its errors are ErrConfig.
 func (c Config) clientConfig() (*ssh.ClientConfig, error) {
-	fail := func(err error) (*ssh.ClientConfig, error) { return nil, fmt.Errorf("%w: %w", errConfig, err) }
+	fail := func(err error) (*ssh.ClientConfig, error) { return nil, fmt.Errorf("%w: %w", ErrConfig, err) }
 	pem, err := os.ReadFile(c.KeyFile)
 	if err != nil {
 		return fail(err)

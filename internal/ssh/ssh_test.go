@@ -304,7 +304,7 @@ func TestDialErrors(t *testing.T) {
 			change: func(_ *testing.T, c *Config) { c.KeyFile += ".none" }},
 		{name: "no known hosts", cause: os.ErrNotExist,
 			change: func(_ *testing.T, c *Config) { c.KnownHosts += ".none" }},
-		{name: "key file without a key", cause: errConfig, text: "known_hosts",
+		{name: "key file without a key", cause: ErrConfig, text: "known_hosts",
 			change: func(_ *testing.T, c *Config) { c.KeyFile = c.KnownHosts }},
 		{name: "dialler's own error", cause: syscall.ENETUNREACH,
 			change: func(_ *testing.T, c *Config) {
@@ -464,8 +464,8 @@ func TestWait(t *testing.T) {
 	})
 	t.Run("no address", func(t *testing.T) {
 		_, c := newServer(t)
-		if _, _, err := Wait(t.Context(), nil, c, func(string) {}); !errors.Is(err, errConfig) {
-			t.Errorf("err = %v, want errConfig", err)
+		if _, _, err := Wait(t.Context(), nil, c, func(string) {}); !errors.Is(err, ErrConfig) {
+			t.Errorf("err = %v, want ErrConfig", err)
 		}
 	})
 }

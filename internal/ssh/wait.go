@@ -24,7 +24,7 @@ func Wait(ctx context.Context, addrs []string, c Config, step func(string)) (*Cl
 		return nil, "", fmt.Errorf("waiting for SSH on %q: %w", strings.Join(addrs, ", "), err)
 	}
 	if len(addrs) == 0 {
-		return fail(fmt.Errorf("%w: no address", errConfig))
+		return fail(fmt.Errorf("%w: no address", ErrConfig))
 	}
 	settings, err := c.clientConfig()
 	if err != nil {

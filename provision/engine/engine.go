@@ -73,6 +73,9 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	if len(locks) > 0 {
 		return nil, fmt.Errorf("the pulumi command is at work on this lab's state; if none is running, remove %q", locks[0])
 	}
+	if err := os.MkdirAll(filepath.Dir(s.file()), 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the lab's state: %w", err)
+	}
 	if err := s.load(ctx); err != nil {
 		return nil, fmt.Errorf("reading the lab's state %q: %w: %w", s.file(), ErrState, err)
 	}

@@ -69,7 +69,8 @@ func (s *Stack) OfType(_ context.Context, kind string, state json.RawMessage) (s
 	return passphrase.GetPassphraseSecretsManager(s.o.Passphrase, want.Salt)
 }
 
-// Save makes Stack a backend.SnapshotPersister: it is called before and after each step.
+// Save makes Stack a backend.SnapshotPersister: it is called before and after each step. It makes no folder: Open did, and where that is
+// gone by now the lab's keys are gone with it.
 func (s *Stack) Save(d apitype.TypedDeployment) error {
 	name := tokens.QName("organization/" + Project + "/" + s.o.Stack)
 	c, err := stack.DeploymentV3ToCheckpoint(name, d.Deployment, d.Version, d.Features)
@@ -78,9 +79,6 @@ func (s *Stack) Save(d apitype.TypedDeployment) error {
 	}
 	b, err := json.MarshalIndent(c, "", "    ")
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(s.file()), 0o700); err != nil {
 		return err
 	}
 	// So that the pulumi command, pointed here, knows the layout.

@@ -244,7 +244,7 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 		return in, nil
 	}
 	r, err := p.conns.reach(ctx, n)
-	if errors.Is(err, ssh.ErrHostKey) {
+	if final(err) {
 		return nil, err
 	}
 	if err != nil {

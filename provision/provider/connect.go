@@ -141,7 +141,7 @@ func (c *connections) wait(ctx context.Context, n config.Node, step func(string)
 			l.client = client
 			return nil
 		}
-		if ctx.Err() != nil || errors.Is(err, ssh.ErrHostKey) {
+		if ctx.Err() != nil || final(err) {
 			return err
 		}
 		down := c.hostOnlyDown(ctx, n, err)
@@ -201,6 +201,9 @@ func (c *connections) close() error {
 
 func hostOnly(n config.Node) string { return net.JoinHostPort(n.Address.String(), "22") }
 
+// final tells whether a node that is dialled again would answer the same: it is another one, or its key on this side is damaged.
+func final(err error) bool { return errors.Is(err, ssh.ErrHostKey) || errors.Is(err, ssh.ErrConfig) }
+
 // stopped marks an error that waiting longer cannot mend.
 type stopped struct{ error }
 
@@ -228,6 +231,9 @@ func poll(ctx context.Context, try func() (bool, error), step func(string)) erro
 		var s stopped
 		if errors.As(err, &s) {
 			return s.error
+		}
+		if final(err) {
+			return err
 		}
 		if err != nil && ctx.Err() == nil {
 			if last == nil || err.Error() != last.Error() {

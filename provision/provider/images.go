@@ -2,13 +2,11 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/labctl/labctl/internal/config"
-	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/k3s"
 )
 
@@ -73,7 +71,7 @@ func (p *Provider) readImages(ctx context.Context, _ string, in props) (props, e
 		return in, nil
 	}
 	c, err := p.conns.reach(ctx, n)
-	if errors.Is(err, ssh.ErrHostKey) {
+	if final(err) {
 		return nil, err
 	}
 	if err != nil {

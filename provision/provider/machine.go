@@ -321,6 +321,9 @@ func (p *Provider) waitBooted(ctx context.Context, node string, step func(string
 		return p.conns.wait(ctx, n, step)
 	})
 	console := p.o.Folder.Machine(node)
+	if errors.Is(err, ssh.ErrConfig) {
+		return err // the machine was not asked: its console says nothing of it
+	}
 	if err != nil {
 		if errors.Is(err, ssh.ErrHostKey) {
 			// On a first boot: cloud-init did not take the seed, and sshd made a key of its own.
