@@ -145,6 +145,27 @@ func TestLockNamesTheHolder(t *testing.T) {
 	}
 }
 
+// TestLockWithoutANote: who can't be told apart from nobody is still there. On a full disk the note can't be written, and destroy must go on.
+func TestLockWithoutANote(t *testing.T) {
+	f := At(t.TempDir(), "lab")
+	if err := os.MkdirAll(f.path("lock.holder", "full"), 0o700); err != nil { // what no file replaces
+		t.Fatal(err)
+	}
+	for range 2 {
+		unlock, err := f.Lock("labctl destroy", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Lock("labctl up", time.Now())
+		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "not known") {
+			t.Errorf("second lock: %v", err)
+		}
+		if err := unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDerivedIdentities(t *testing.T) {
 	seen := map[string]bool{}
 	for _, lab := range []string{"a", "b"} {
