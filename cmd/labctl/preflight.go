@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,32 +23,38 @@ func (s *session) preflight(ctx context.Context, hypervisor *vbox.Client) error 
 
 // addressesFree refuses an address that a node of another lab has: two machines with one address are found out late, by their host keys.
 func (s *session) addressesFree() error {
-	root := filepath.Dir(s.folder.Path)
-	entries, err := os.ReadDir(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	others, err := s.folder.Neighbours()
 	if err != nil {
-		return fmt.Errorf("looking for other labs: %w", err)
+		return err
 	}
 	mine := map[netip.Addr]string{}
 	for _, n := range s.lab.Nodes {
 		mine[n.Address] = n.Name
 	}
-	for _, e := range entries {
-		if !e.IsDir() || e.Name() == s.lab.Name {
-			continue
-		}
-		other, err := labdir.At(root, e.Name()).Stored()
-		if err != nil {
-			continue // no lab, or a damaged one, which says so itself
-		}
+	for _, other := range others {
 		for _, n := range other.Nodes {
 			if name, taken := mine[n.Address]; taken {
 				return usage(fmt.Errorf("node %q of lab %q wants the address %s, which node %q of lab %q has: give it another one, or destroy that lab first",
 					name, s.lab.Name, n.Address, n.Name, other.Name))
 			}
 		}
+	}
+	return nil
+}
+
+// reserve keeps the lab's addresses from other labs that are made at the same time, until its configuration is stored. The caller holds the
+// lab's lock.
+func (s *session) reserve(ctx context.Context) (err error) {
+	release, err := s.folder.Shared(ctx, "addresses")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if err := s.addressesFree(); err != nil {
+		return err
+	}
+	if err := s.folder.Reserve(s.lab); err != nil {
+		return fmt.Errorf("noting the lab's addresses: %w", err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,53 @@ func TestTwoLabsAtOnce(t *testing.T) {
 	if things, err := s.things(); len(things) > 0 || err != nil {
 		t.Errorf("left: %q, %v", things, err)
 	}
+}
+
+// TestSameAddressesAtOnce: of two labs that want the same addresses and are made at the same time the second is refused before anything is
+// made of it, also while the first has not stored its configuration.
+func TestSameAddressesAtOnce(t *testing.T) {
+	t.Parallel()
+	a := &actor{stage: newStage(t)}
+	s := a.stage
+	file := func(name string) string {
+		path := filepath.Join(s.dir, name+".yaml")
+		if err := os.WriteFile(path, []byte("name: "+name+"\n"+oneNode), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one, two := file("one"), file("two")
+	reached, released := make(chan struct{}), make(chan struct{})
+	var held atomic.Bool
+	s.direct(func(sim.Event) sim.Ruling {
+		if exists(filepath.Join(filepath.Dir(s.folder()), "one", "lock.holder")) && held.CompareAndSwap(false, true) {
+			close(reached)
+			<-released
+		}
+		return sim.Ruling{}
+	})
+	p := a.program("--lab", one, "up", "--to", "machines")
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-reached:
+	case <-p.over:
+		t.Fatalf("up ended: %v\n%s", p.err, p.stderr.String())
+	}
+	if exists(filepath.Join(filepath.Dir(s.folder()), "one", "lab.yaml")) {
+		t.Fatal("its configuration is stored already: this test shows nothing")
+	}
+	status, _, errs := s.run("--lab", two, "up", "--to", "machines")
+	if status != exitUsage || !strings.Contains(errs, `192.168.56.10`) || !strings.Contains(errs, `lab "one"`) {
+		t.Errorf("a lab with another's address: status %d\n%s", status, errs)
+	}
+	close(released)
+	if err := p.awaitEnd(5 * time.Minute); err != nil || p.err != nil {
+		t.Fatalf("up: %v\n%s", errors.Join(err, p.err), p.stderr.String())
+	}
+	s.must("--lab", one, "destroy", "--yes")
+	s.must("--lab", two, "up", "--to", "image") // the address is free again
 }
 
 // meeting lets two runs wait for each other after the first of each of these steps, for a while: where one keeps the other out, they don't

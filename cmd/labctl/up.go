@@ -68,6 +68,10 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.reserve(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.folder.Release()) }() // by then it is stored, or nothing came of it
 	if err := s.folder.Make(s.lab); err != nil {
 		return fmt.Errorf("making the lab's folder %q: %w", s.folder.Path, err)
 	}

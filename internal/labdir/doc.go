@@ -3,6 +3,7 @@
 //	ROOT/LAB/            0700
 //	  lock               held by the labctl that is at work; its content says since when
 //	  lab.yaml           the resolved configuration of the last up
+//	  wanted.yaml        the configuration of an up that is under way and has not stored it yet
 //	  id                 the lab's random id; with the name it is the owner mark of its machines
 //	  id_ed25519         the key labctl logs in with (0600), and id_ed25519.pub
 //	  token              k3s's cluster token (0600)

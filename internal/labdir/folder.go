@@ -199,14 +199,16 @@ func (f *Folder) Store(l *config.Lab) error {
 }
 
 // Stored returns the configuration of the last up, or an error that wraps ErrNoLab, or ErrCopied.
-func (f *Folder) Stored() (*config.Lab, error) {
-	text, err := f.read("lab.yaml")
+func (f *Folder) Stored() (*config.Lab, error) { return f.stored("lab.yaml") }
+
+func (f *Folder) stored(name string) (*config.Lab, error) {
+	text, err := f.read(name)
 	if err != nil {
 		return nil, err
 	}
-	l, err := config.Parse(f.path("lab.yaml"), []byte(text))
+	l, err := config.Parse(f.path(name), []byte(text))
 	if err == nil && l.Name != f.Name {
-		return nil, fmt.Errorf("lab %q: %w: %q is of lab %q", f.Name, ErrCopied, f.path("lab.yaml"), l.Name)
+		return nil, fmt.Errorf("lab %q: %w: %q is of lab %q", f.Name, ErrCopied, f.path(name), l.Name)
 	}
 	return l, err
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/labctl/labctl/internal/config"
 )
 
 // Shared waits until no other labctl works on what all labs of this user share, names it as what says, and makes it wait in turn until
@@ -21,6 +23,48 @@ func (f *Folder) Shared(ctx context.Context, what string) (release func() error,
 		return nil, fmt.Errorf("locking %q: %w", path, err)
 	}
 	return l.Close, nil
+}
+
+// Reserve notes the addresses of a lab that is about to be made, or changed: other labs count them from this moment on, long before its
+// configuration is stored. Release takes the note back.
+func (f *Folder) Reserve(l *config.Lab) error {
+	b, err := config.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return WriteFile(f.path("wanted.yaml"), b, 0o600)
+}
+
+// Release takes back what Reserve has noted.
+func (f *Folder) Release() error {
+	if err := os.Remove(f.path("wanted.yaml")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Neighbours are the other labs of this user, as they were made and as they are about to be.
+func (f *Folder) Neighbours() (all []*config.Lab, err error) {
+	root := filepath.Dir(f.Path)
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for other labs: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || e.Name() == f.Name {
+			continue
+		}
+		other := At(root, e.Name())
+		for _, name := range []string{"lab.yaml", "wanted.yaml"} {
+			if l, err := other.stored(name); err == nil { // no lab, or a damaged one, which says so itself
+				all = append(all, l)
+			}
+		}
+	}
+	return all, nil
 }
 
 // TakenPorts are the ports that machines of all labs have chosen for their NAT rules, but for one of this lab's. They count from the
