@@ -20,7 +20,8 @@
 //   - A change of kube-proxy's mode needs a reboot, because a kernel keeps what the old mode wrote. Then ErrReboot says so when
 //     all files are in place, and the same call after the reboot goes on. /etc/rancher/k3s/reboot-pending holds the boot during
 //     which it was asked for: a run that is killed in between reboots neither too rarely nor twice.
-//   - A service is restarted only if its binary, settings or unit changed, or if it is neither active nor starting. The file
+//   - A service is restarted only if its binary, settings or unit changed, if an archive of images came that its release does not look
+//     for while it runs, or if it is neither active nor starting. The file
 //     /etc/rancher/k3s/restart-pending stands between the first change and the restart, so that a run that is killed in
 //     between does not leave the old settings in force.
 //   - Waits have no limit of their own: the context's deadline ends them. The error is then the context's, joined with the

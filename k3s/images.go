@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"path"
+
+	"golang.org/x/mod/semver"
 )
 
-// PushImages puts archives of images on a node, where k3s finds them when it starts, and since v1.31.5 whenever one comes
-// (https://github.com/k3s-io/k3s/pull/10973). It may run before there is any k3s. An archive that the node has is not sent again.
-func PushImages(ctx context.Context, r Runner, n Node, archives []Archive, step func(string)) error {
+// PushImages puts archives of images on a node, where k3s finds them when it starts, and newer releases whenever one comes. It may run
+// before there is any k3s. An archive that the node has is not sent again. version is the release's: where it does not look by itself
+// (ImportsImages), the next Install restarts it.
+func PushImages(ctx context.Context, r Runner, n Node, version string, archives []Archive, step func(string)) error {
 	step("looking which images are there")
 	missing, err := MissingImages(ctx, r, n, archives)
 	if err != nil {
@@ -19,12 +22,24 @@ func PushImages(ctx context.Context, r Runner, n Node, archives []Archive, step 
 			path: imagePath(a.Name), mode: "0644", sha256: a.SHA256, what: "images " + a.Name, open: fromDisk(a.Path),
 			// k3s may read whatever lies in the folder of images, whole or not.
 			temporary: agentFolder + "/labctl-images.part",
+			restarts:  !ImportsImages(version),
 		}
 		if err := f.put(ctx, r, n, step); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ImportsImages tells whether a release takes notice of an archive of images while it runs: since the releases of January 2025. Others
+// look when they start. Source: https://docs.k3s.io/import-images and https://github.com/k3s-io/k3s/pull/10973.
+func ImportsImages(version string) bool {
+	for _, first := range []string{"v1.29.13+k3s1", "v1.30.9+k3s1", "v1.31.5+k3s1"} {
+		if semver.MajorMinor(version) == semver.MajorMinor(first) {
+			return CompareVersions(version, first) >= 0
+		}
+	}
+	return CompareVersions(version, "v1.32.0") >= 0
 }
 
 // MissingImages returns those of the archives that are not on the node with their bytes.

@@ -570,7 +570,7 @@ func TestHostileNames(t *testing.T) {
 	r := newTestNode(t)
 	a := testArtifacts(t, "v1")
 	archive := testArchive(t, "x'; touch pwned; $(touch pwned) .tar", "layers")
-	if err := PushImages(t.Context(), r, n, []Archive{archive}, noStep); err != nil {
+	if err := PushImages(t.Context(), r, n, "v1.34.3+k3s1", []Archive{archive}, noStep); err != nil {
 		t.Fatal(err)
 	}
 	mustInstall(t, InstallServer, r, n, s, a)

@@ -33,6 +33,8 @@ type Parts struct {
 	ImageSHA256 string
 	// Archives names the archives of images that every node gets, each with its checksum; none if nodes pull all their images.
 	Archives []string
+	// AtStart says that k3s takes notice of an archive only when it starts: where one comes, it is restarted, a node at a time.
+	AtStart bool
 	// Registries and Proxy stand for the settings of these names, which may hold secrets: they change with them and tell nothing.
 	Registries, Proxy string
 }
@@ -96,6 +98,9 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 		}
 		if parts.Proxy != "" {
 			k3s["proxy"] = pulumi.String(parts.Proxy)
+		}
+		if parts.AtStart && len(parts.Archives) > 0 {
+			k3s["archives"] = pulumi.ToStringArray(parts.Archives)
 		}
 		server := r.add(typeServer, ClusterName(l.Server().Name), with(k3s, pulumi.Map{
 			"name":    pulumi.String(l.Server().Name),

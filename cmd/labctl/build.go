@@ -65,6 +65,7 @@ func (b *builder) program(ctx context.Context) (pulumi.RunFunc, error) {
 	if parts.Archives, err = b.archiveNames(ctx); err != nil {
 		return nil, err
 	}
+	parts.AtStart = !k3s.ImportsImages(b.lab.K3s.Version)
 	token, err := b.folder.Token()
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"sync"
@@ -18,7 +19,8 @@ import (
 	"github.com/labctl/labctl/k3s"
 )
 
-// clusterInputs are required; beside them there may be registries and proxy, which stand for settings that may hold secrets.
+// clusterInputs are required; beside them there may be registries and proxy, which stand for settings that may hold secrets, and
+// archives, of images that k3s looks for only when it starts.
 var clusterInputs = []string{"name", "machine", "version", "source", "podCIDR", "serviceCIDR", "proxyMode"}
 
 // server is k3s on the node with the control plane. Its value tells one cluster from another: it changes when the server
@@ -265,11 +267,7 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 	if state.SHA256 == "" {
 		return nil, nil
 	}
-	now := props{}
-	for k, v := range in {
-		now[k] = v
-	}
-	delete(now, driftKey) // of the look before
+	now := maps.Clone(in)
 	if state.Version != "" {
 		now["version"] = state.Version
 	}
@@ -277,7 +275,15 @@ func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Con
 	if err != nil {
 		return nil, err
 	}
+	missing := false // and k3s is to be restarted when it comes
+	if wanted := archivesOf(in); len(wanted) > 0 {
+		if missing, err = archivesMissing(ctx, r, n, wanted); err != nil {
+			return nil, err
+		}
+	}
 	switch {
+	case missing:
+		now[driftKey] = "archives are missing"
 	case !state.Settings, same && !state.Registry:
 		now[driftKey] = "settings differ"
 	case !state.Active:

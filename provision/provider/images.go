@@ -36,7 +36,7 @@ func (p *Provider) ensureImages(ctx context.Context, in props, step func(string)
 		if err != nil {
 			return err
 		}
-		if err := k3s.PushImages(ctx, c, k3s.Node{Name: n.Name}, r.archives, step); err != nil {
+		if err := k3s.PushImages(ctx, c, k3s.Node{Name: n.Name}, p.o.Lab.K3s.Version, r.archives, step); err != nil {
 			return err
 		}
 		var gone []string
@@ -77,21 +77,23 @@ func (p *Provider) readImages(ctx context.Context, _ string, in props) (props, e
 	if err != nil {
 		return in, ctx.Err()
 	}
-	var archives []k3s.Archive
-	for name, sum := range had {
-		archives = append(archives, k3s.Archive{Name: name, SHA256: sum})
-	}
-	missing, err := k3s.MissingImages(ctx, c, k3s.Node{Name: n.Name}, archives)
-	if err != nil {
-		return nil, err
+	missing, err := archivesMissing(ctx, c, n, had)
+	if err != nil || !missing {
+		return in, err
 	}
 	now := maps.Clone(in)
-	delete(now, driftKey) // of the look before
-	if len(missing) == 0 {
-		return now, nil
-	}
 	now[driftKey] = "archives are missing"
 	return now, nil
+}
+
+// archivesMissing tells whether one of these archives is not on the node with its bytes.
+func archivesMissing(ctx context.Context, r k3s.Runner, n config.Node, archives map[string]string) (bool, error) {
+	var all []k3s.Archive
+	for name, sum := range archives {
+		all = append(all, k3s.Archive{Name: name, SHA256: sum})
+	}
+	missing, err := k3s.MissingImages(ctx, r, k3s.Node{Name: n.Name}, all)
+	return len(missing) > 0, err
 }
 
 func (p *Provider) removeImages(ctx context.Context, _ string, in props, step func(string)) error {
