@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 
@@ -52,9 +51,7 @@ func (a *app) runDoctor(ctx context.Context) error {
 		Lab: lab, DataDir: data, CacheDir: cache, GOARCH: runtime.GOARCH, Offline: a.offlineFacts(ctx, lab, data, cache),
 		Host: doctor.Host{
 			GOOS: runtime.GOOS, ReadFile: os.ReadFile, Exists: func(path string) bool { _, err := os.Stat(path); return err == nil },
-			Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
-				return exec.CommandContext(ctx, name, args...).Output()
-			},
+			Run:      hostCommand,
 			FreeDisk: doctor.FreeDisk,
 		},
 	}

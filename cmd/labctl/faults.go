@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -65,7 +64,7 @@ func (h hostRoutes) SetRoute(ctx context.Context, r fault.Route) error {
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("labctl changes routes on Linux only; do here what there is `%s`", r.Command())
 	}
-	have, err := exec.CommandContext(ctx, "ip", "route", "show", r.To.String(), "via", r.Via.String()).Output()
+	have, err := hostCommand(ctx, "ip", "route", "show", r.To.String(), "via", r.Via.String())
 	if err != nil {
 		return fmt.Errorf("looking at this computer's routes: %w", err)
 	}
@@ -73,8 +72,8 @@ func (h hostRoutes) SetRoute(ctx context.Context, r fault.Route) error {
 		return nil
 	}
 	words := strings.Fields(strings.TrimPrefix(r.Command(), "sudo "))
-	if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("changing this computer's routes needs root (%s): run `%s`", strings.TrimSpace(string(out)), r.Command())
+	if _, err := hostCommand(ctx, words[0], words[1:]...); err != nil {
+		return fmt.Errorf("changing this computer's routes needs root: run `%s`: %w", r.Command(), err)
 	}
 	return nil
 }
