@@ -86,7 +86,9 @@ type Facts struct {
 
 // NodeFacts is what a node says about itself.
 type NodeFacts struct {
-	Problem   string // why the node could not be asked at all; empty if it answered
+	Problem   string // why the node could not be asked at all, in few words; empty if it answered
+	Off       bool   // the node could not be asked because its machine does not run
+	Detail    string // what came of the attempt to ask it
 	Hostname  Fact[string]
 	Links     Fact[[]Link]
 	Routes    Fact[[]Route]

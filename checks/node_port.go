@@ -118,8 +118,16 @@ func evalNodePortAnswers(f Facts) Result {
 		target := netip.AddrPortFrom(n.Address, uint16(f.Lab.Demo.NodePort))
 		expected := fmt.Sprintf("%s answers within %s", target, nodePortLimit)
 		probes := f.probes(Host, target, nil)
-		if len(probes) == 0 {
+		switch {
+		case len(probes) == 0:
 			j.unknown(n.Name, "no probe of its NodePort was made")
+		case f.nothingAnswers():
+			why := f.Nodes[n.Name].Problem
+			if why == "" {
+				why = f.Cluster.Nodes.why()
+			}
+			j.unknown("", why, probes[0].from())
+			continue
 		}
 		for _, p := range probes {
 			if p.OK() && p.Took == 0 {

@@ -14,7 +14,8 @@ type Report struct {
 	Lab       string
 	Nodes     []string // the lab's nodes, in its order
 	Simulated bool
-	Labctl    string // how labctl is called on this lab: "labctl --simulate"; empty: labctl
+	Labctl    string    // how labctl is called on this lab: "labctl --simulate"; empty: labctl
+	Problems  []Problem // what keeps much from being known, each told once
 	Verdicts  []Verdict
 }
 
@@ -26,6 +27,9 @@ type Summary struct {
 // Evaluate judges the facts by the selected checks.
 func Evaluate(f Facts, selected []Check) Report {
 	r := Report{Simulated: f.Simulated}
+	if f.Lab != nil {
+		r.Problems = f.problems()
+	}
 	if f.Lab != nil {
 		r.Lab = f.Lab.Name
 		for _, n := range f.Lab.Nodes {

@@ -17,7 +17,8 @@ import (
 
 // Machines tells the network cards of a node's machine.
 type Machines interface {
-	NICs(ctx context.Context, node string) ([]checks.NIC, error)
+	// NICs returns them, and VirtualBox's word for the machine's state: running, poweroff, ...
+	NICs(ctx context.Context, node string) (nics []checks.NIC, state string, err error)
 }
 
 // Options say what is collected, and through what.
@@ -212,13 +213,13 @@ func (c *collection) machine(ctx context.Context, node string) Item {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	item := Item{Where: VirtualBox, Command: machineCommand(c.Lab, node), Started: time.Now()}
-	nics, err := c.Machines.NICs(ctx, node)
+	nics, state, err := c.Machines.NICs(ctx, node)
 	item.Took = time.Since(item.Started)
 	if err != nil {
 		item.Err = err.Error()
 		return item
 	}
-	item.Stdout = formatNICs(nics)
+	item.Stdout = formatMachine(nics, state)
 	return item
 }
 

@@ -45,13 +45,12 @@ func Parse(e *Evidence) checks.Facts {
 
 func parseNode(e *Evidence, node string) checks.NodeFacts {
 	why := node + ": not collected"
-	problem := ""
-	if i, ok := e.find(node, fmt.Sprintf(cmdConnect, node)); ok && i.Err != "" {
-		why = i.problem()
-		problem = why
+	problem, off, detail := unreached(e, node)
+	if problem != "" {
+		why = problem
 	}
 	return checks.NodeFacts{
-		Problem:  problem,
+		Problem: problem, Off: off, Detail: detail,
 		Hostname: parsed(e, node, cmdHostname, why, parseWord),
 		Links: firstKnown(parsed(e, node, cmdAddr, why, parseLinks),
 			parsed(e, node, cmdAddrTable, why, parseLinkTable), parsed(e, node, "ip -br addr", why, parseLinkTable)),
@@ -63,6 +62,21 @@ func parseNode(e *Evidence, node string) checks.NodeFacts {
 		NAT:       parseNATTables(e, node, why),
 		IPVS:      parseVirtualServers(e, node, why),
 	}
+}
+
+// unreached says, in few words, why a node could not be asked; empty if it could. off is that its machine does not run; detail is
+// what came of the connection.
+func unreached(e *Evidence, node string) (problem string, off bool, detail string) {
+	i, ok := e.find(node, fmt.Sprintf(cmdConnect, node))
+	if !ok || i.Err == "" {
+		return "", false, ""
+	}
+	if m, ok := e.find(VirtualBox, machineCommand(e.Lab, node)); ok && m.problem() == "" {
+		if state := parseState(m.Stdout); state != "" && state != "running" {
+			return fmt.Sprintf("%s: its machine is off (%s)", node, state), true, i.problem()
+		}
+	}
+	return node + ": it does not answer", false, i.problem()
 }
 
 // firstKnown returns the first fact that is known, or else the first that says more than that nobody asked, or the first.

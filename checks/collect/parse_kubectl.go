@@ -14,8 +14,8 @@ import (
 func parseCluster(e *Evidence) checks.Cluster {
 	server := serverName(e.Lab)
 	why := server + ": the cluster was not asked"
-	if i, ok := e.find(server, fmt.Sprintf(cmdConnect, server)); ok && i.Err != "" {
-		why = i.problem()
+	if problem, _, _ := unreached(e, server); problem != "" {
+		why = problem
 	}
 	absent := checks.Source{Where: server, Command: cmdCluster}
 	c := checks.Cluster{

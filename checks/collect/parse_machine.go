@@ -10,7 +10,7 @@ import (
 	"github.com/labctl/labctl/internal/config"
 )
 
-// machineCommand is the command whose lines formatNICs writes and parseNICs reads.
+// machineCommand is the command whose lines formatMachine writes and parseNICs and parseState read.
 func machineCommand(l *config.Lab, node string) string {
 	return fmt.Sprintf("VBoxManage showvminfo %s-%s --machinereadable", l.Name, node)
 }
@@ -23,9 +23,12 @@ func networkKey(kind string) string {
 	return "hostonlyadapter"
 }
 
-// formatNICs writes NICs in the lines of showvminfo --machinereadable, and only those.
-func formatNICs(nics []checks.NIC) []byte {
+// formatMachine writes NICs and the state in the lines of showvminfo --machinereadable, and only those.
+func formatMachine(nics []checks.NIC, state string) []byte {
 	var b bytes.Buffer
+	if state != "" {
+		fmt.Fprintf(&b, "VMState=%q\n", state)
+	}
 	for _, n := range nics {
 		cable := "off"
 		if n.Cable {
@@ -37,6 +40,16 @@ func formatNICs(nics []checks.NIC) []byte {
 		fmt.Fprintf(&b, "macaddress%d=%q\ncableconnected%d=%q\nnic%d=%q\n", n.Slot, strings.ReplaceAll(string(n.MAC), ":", ""), n.Slot, cable, n.Slot, n.Kind)
 	}
 	return b.Bytes()
+}
+
+// parseState reads the state of showvminfo --machinereadable; empty if it does not tell.
+func parseState(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		if state, ok := strings.CutPrefix(strings.TrimSpace(line), "VMState="); ok {
+			return firstLine([]byte(strings.Trim(state, `"`)))
+		}
+	}
+	return ""
 }
 
 // parseNICs reads the NICs of showvminfo --machinereadable; slots without a NIC are left out, other lines are skipped.

@@ -123,6 +123,9 @@ func readLookup(l *checks.Lookup, i Item) {
 func parseReapplied(e *Evidence) checks.Fact[[]checks.Applied] {
 	server := serverName(e.Lab)
 	why := server + ": applying again was not tried"
+	if problem, _, _ := unreached(e, server); problem != "" {
+		why = problem
+	}
 	fact := parsed(e, server, cmdReapply, why, parseApplied)
 	fact.From = checks.Source{Where: checks.Host, Command: showReapply}
 	i, ok := e.find(server, cmdReapply)
@@ -156,8 +159,8 @@ func parseApplied(out []byte) ([]checks.Applied, error) {
 func parseConnection(e *Evidence, hello netip.AddrPort) (checks.Fact[checks.KeptConnection], checks.Fact[[]checks.Flow]) {
 	server := serverName(e.Lab)
 	why := server + ": no connection was kept alive"
-	if i, ok := e.find(server, fmt.Sprintf(cmdConnect, server)); ok && i.Err != "" {
-		why = i.problem()
+	if problem, _, _ := unreached(e, server); problem != "" {
+		why = problem
 	}
 	if !hello.IsValid() {
 		return checks.Missing[checks.KeptConnection](why, checks.Source{}), checks.Missing[[]checks.Flow](why, checks.Source{})

@@ -324,14 +324,18 @@ func TestWhoami(t *testing.T) {
 	}
 }
 
-// What formatNICs writes is what parseNICs reads, for both kinds of host-only network.
+// What formatMachine writes is what parseNICs and parseState read, for both kinds of host-only network.
 func TestNICs(t *testing.T) {
 	want := []checks.NIC{
 		{Slot: 1, Kind: "nat", MAC: "08:00:27:4d:69:be", Cable: true},
 		{Slot: 2, Kind: "hostonly", Network: "VirtualBox Host-Only Ethernet Adapter #2", MAC: "08:00:27:ba:a0:fb"},
 		{Slot: 3, Kind: "hostonlynetwork", Network: "labctl", MAC: "08:00:27:ba:a0:fc", Cable: true},
 	}
-	got, err := parseNICs(formatNICs(want))
+	text := formatMachine(want, "poweroff")
+	if state := parseState(text); state != "poweroff" || parseState(formatMachine(want, "")) != "" {
+		t.Errorf("the state is %q", state)
+	}
+	got, err := parseNICs(text)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}

@@ -15,11 +15,18 @@ import (
 const Schema = "labctl/v1"
 
 type jsonReport struct {
-	Schema    string       `json:"schema"`
-	Lab       string       `json:"lab"`
-	Simulated bool         `json:"simulated"`
-	Summary   jsonSummary  `json:"summary"`
-	Results   []jsonResult `json:"results"`
+	Schema    string        `json:"schema"`
+	Lab       string        `json:"lab"`
+	Simulated bool          `json:"simulated"`
+	Summary   jsonSummary   `json:"summary"`
+	Problems  []jsonProblem `json:"problems"`
+	Results   []jsonResult  `json:"results"`
+}
+
+type jsonProblem struct {
+	What   string   `json:"what"`
+	Detail []string `json:"detail"`
+	Next   string   `json:"next"`
 }
 
 type jsonSummary struct {
@@ -52,8 +59,11 @@ func JSON(r checks.Report) ([]byte, error) {
 	s := r.Summary()
 	out := jsonReport{
 		Schema: Schema, Lab: r.Lab, Simulated: r.Simulated,
-		Summary: jsonSummary{Pass: s.Passed, Fail: s.Failed, Unknown: s.Unknown, NotApplicable: s.NotApplicable},
-		Results: []jsonResult{},
+		Summary:  jsonSummary{Pass: s.Passed, Fail: s.Failed, Unknown: s.Unknown, NotApplicable: s.NotApplicable},
+		Problems: []jsonProblem{}, Results: []jsonResult{},
+	}
+	for _, p := range r.Problems {
+		out.Problems = append(out.Problems, jsonProblem{What: p.What, Detail: append([]string{}, p.Detail...), Next: program(r) + " " + p.Next})
 	}
 	for _, v := range r.Verdicts {
 		result := jsonResult{

@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/xml"
 	"strings"
 
@@ -57,14 +56,14 @@ func JUnit(r checks.Report) ([]byte, error) {
 		switch v.Status {
 		case checks.Pass:
 		case checks.Fail:
-			c.Failure = junitDetails(v, cmp.Or(r.Labctl, "labctl"))
+			c.Failure = junitDetails(v, program(r))
 			suite.Failures++
 			out.Failures++
 		case checks.NotApplicable:
 			c.Skipped = &junitDetail{Message: oneLine(v.Actual)}
 			suite.Skipped++
 		default:
-			c.Error = junitDetails(v, cmp.Or(r.Labctl, "labctl"))
+			c.Error = junitDetails(v, program(r))
 			suite.Errors++
 			out.Errors++
 		}

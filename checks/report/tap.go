@@ -19,6 +19,9 @@ func TAP(r checks.Report) ([]byte, error) {
 	if r.Simulated {
 		b.WriteString("# SIMULATED\n")
 	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "# %s; next: %s\n", oneLine(strings.Join(append([]string{p.What}, p.Detail...), "\n")), Printable(program(r)+" "+p.Next))
+	}
 	for i, v := range r.Verdicts {
 		ok := "ok"
 		if v.Status != checks.Pass && v.Status != checks.NotApplicable {

@@ -37,6 +37,7 @@ func Text(r checks.Report, colour bool) ([]byte, error) {
 		width = max(width, len(v.ID))
 	}
 	b.WriteString(heading(r))
+	told := problems(&b, r)
 	area := ""
 	for _, v := range r.Verdicts {
 		if v.Area != area {
@@ -49,13 +50,46 @@ func Text(r checks.Report, colour bool) ([]byte, error) {
 			mark = s.colour + mark + colourOff
 		}
 		fmt.Fprintf(&b, "  %s %-*s  %s\n", mark, width, v.ID, Printable(v.Title))
-		if v.Status != checks.Pass {
-			detail(&b, v, cmp.Or(r.Labctl, "labctl"))
+		switch {
+		case v.Status == checks.Pass:
+		case v.Status == checks.Unknown && explained(v, told):
+			field(&b, "unknown", "see the top")
+		default:
+			detail(&b, v, program(r))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", SummaryLine(r))
 	return b.Bytes(), nil
 }
+
+// problems writes what keeps many checks from a verdict, once, and returns the lines by which verdicts would repeat it.
+func problems(b *bytes.Buffer, r checks.Report) map[string]bool {
+	told := map[string]bool{}
+	for _, p := range r.Problems {
+		fmt.Fprintf(b, "\n! %s\n", Printable(p.What))
+		for _, line := range p.Detail {
+			field(b, "", line)
+		}
+		field(b, "next", program(r)+" "+p.Next)
+		for _, line := range p.Told {
+			told[line] = true
+		}
+	}
+	return told
+}
+
+// explained says whether all that keeps a check from a verdict has been told.
+func explained(v checks.Verdict, told map[string]bool) bool {
+	for line := range strings.SplitSeq(v.Actual, "\n") {
+		if !told[line] {
+			return false
+		}
+	}
+	return true
+}
+
+// program is how labctl is called on the report's lab.
+func program(r checks.Report) string { return cmp.Or(r.Labctl, "labctl") }
 
 // maxNamed is how many nodes are named in the heading; beyond that they are counted.
 const maxNamed = 6

@@ -30,7 +30,7 @@ func realSession(t *testing.T, args func(*app)) *session {
 // Why VBoxManage could not be asked is told of every machine.
 func TestMachinesWithoutVBoxManage(t *testing.T) {
 	s := realSession(t, func(a *app) { a.vboxmanage = "/nosuch/VBoxManage" })
-	if _, err := s.machines(t.Context()).NICs(t.Context(), "w1"); err == nil || !strings.Contains(err.Error(), "/nosuch/VBoxManage") {
+	if _, _, err := s.machines(t.Context()).NICs(t.Context(), "w1"); err == nil || !strings.Contains(err.Error(), "/nosuch/VBoxManage") {
 		t.Errorf("got %v", err)
 	}
 }

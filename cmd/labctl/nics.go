@@ -22,7 +22,9 @@ func (s *session) machines(ctx context.Context) collect.Machines {
 type noHypervisor struct{ err error }
 
 // NICs returns the error.
-func (n noHypervisor) NICs(context.Context, string) ([]checks.NIC, error) { return nil, n.err }
+func (n noHypervisor) NICs(context.Context, string) ([]checks.NIC, string, error) {
+	return nil, "", n.err
+}
 
 // nics answers package collect's question for the machines' network cards with VBoxManage.
 type nics struct {
@@ -30,22 +32,22 @@ type nics struct {
 	hypervisor *vbox.Client
 }
 
-// NICs returns the network cards of a node's machine.
-func (n nics) NICs(ctx context.Context, node string) ([]checks.NIC, error) {
+// NICs returns the network cards of a node's machine, and its state.
+func (n nics) NICs(ctx context.Context, node string) ([]checks.NIC, string, error) {
 	m, err := n.hypervisor.Machine(ctx, n.session.vmName(node))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := n.session.ours(ctx, n.hypervisor, m); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var all []checks.NIC
 	for _, nic := range m.NICs {
 		mac, ok := checks.ParseMAC(nic.MAC)
 		if !ok {
-			return nil, fmt.Errorf("machine %q: NIC %d has the MAC %q", m.Name, nic.Slot, nic.MAC)
+			return nil, "", fmt.Errorf("machine %q: NIC %d has the MAC %q", m.Name, nic.Slot, nic.MAC)
 		}
 		all = append(all, checks.NIC{Slot: nic.Slot, Kind: nic.Kind, Network: nic.Network, MAC: mac, Cable: nic.Cable})
 	}
-	return all, nil
+	return all, m.State, nil
 }

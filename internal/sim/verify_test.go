@@ -101,10 +101,10 @@ func (l *lab) settled(c *config.Lab) {
 
 type machineNICs struct{ w *World }
 
-func (m machineNICs) NICs(_ context.Context, node string) ([]checks.NIC, error) {
+func (m machineNICs) NICs(_ context.Context, node string) ([]checks.NIC, string, error) {
 	vbox, err := m.w.virtualBox()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var all []checks.NIC
 	for _, machine := range vbox.Machines {
@@ -114,7 +114,7 @@ func (m machineNICs) NICs(_ context.Context, node string) ([]checks.NIC, error) 
 			}
 		}
 	}
-	return all, nil
+	return all, "running", nil
 }
 
 // evidence asks everything that labctl verify asks for these checks, or for all.
