@@ -789,6 +789,15 @@ func fixtures() map[string][]fixture {
 				f.Cluster.DaemonSets = Fact[[]Workload]{}
 			}, Pass, "kube-system/web-lb"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
+			{"IPVS, and ServiceLB is not kept out", func(f *Facts) {
+				f.inIPVS()
+				f.changeService("traefik", func(s *Service) { s.External = []netip.Addr{addr("192.168.56.10")} })
+			}, Fail, "kube-system/traefik LoadBalancer EXTERNAL-IP 192.168.56.10"},
+			{"IPVS, and the services are not known", func(f *Facts) {
+				f.inIPVS()
+				f.Cluster.Services = Missing[[]Service]("connection refused", Source{})
+			}, Unknown, "connection refused"},
+			{"IPVS, and no traefik", func(f *Facts) { f.inIPVS(); f.noService("traefik") }, Fail, "there is no such service"},
 			noCluster(),
 		},
 		"lb.answers": {
@@ -801,6 +810,15 @@ func fixtures() map[string][]fixture {
 			{"not asked", func(f *Facts) { f.noProbe(Host, false, "192.168.56.11:80") }, Unknown, "w1: port 80 was not probed"},
 			{"no LoadBalancer", func(f *Facts) { f.noService("traefik") }, Fail, "there is no such service"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ServiceLB is kept out"},
+			{"IPVS, and ServiceLB is not kept out", func(f *Facts) {
+				f.inIPVS()
+				f.changeService("traefik", func(s *Service) { s.External = []netip.Addr{addr("192.168.56.10")} })
+				f.noProbe(Host, false, "192.168.56.11:80")
+			}, Unknown, "w1: port 80 was not probed"},
+			{"IPVS, and the services are not known", func(f *Facts) {
+				f.inIPVS()
+				f.Cluster.Services = Missing[[]Service]("connection refused", Source{})
+			}, Unknown, "connection refused"},
 			noCluster(),
 		},
 		"lb.node-ports": {

@@ -241,6 +241,7 @@ func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 // inIPVS changes facts to those of a lab in IPVS mode, with these addresses on kube-ipvs0 of every node.
 func (f *Facts) inIPVS(addresses ...string) {
 	f.Lab.K3s.KubeProxyMode = config.ProxyIPVS
+	f.changeService("traefik", func(s *Service) { s.External = nil })
 	dummy := Link{Name: "kube-ipvs0"}
 	for _, a := range addresses {
 		dummy.Addresses = append(dummy.Addresses, prefix(a+"/32"))

@@ -53,19 +53,35 @@ func (f Facts) loadBalancer(j *judgements) (Service, bool) {
 	return s, ok
 }
 
-// withoutServiceLB is the verdict where labctl keeps ServiceLB out, because IPVS mode would bind what it publishes.
-func withoutServiceLB() Result {
-	return Result{Status: NotApplicable, Actual: "ServiceLB is kept out in IPVS mode: EXTERNAL-IP stays pending"}
+// withoutServiceLB is the verdict in IPVS mode, where labctl keeps ServiceLB out: kube-proxy would bind what it publishes, the nodes' own
+// addresses. Where an EXTERNAL-IP is set all the same there is something to judge, and it returns false.
+func (f Facts) withoutServiceLB() (Result, bool) {
+	if f.Lab.K3s.KubeProxyMode != config.ProxyIPVS {
+		return Result{}, false
+	}
+	var j judgements
+	s, ok := f.loadBalancer(&j)
+	if !ok {
+		return j.result(hintLB), true
+	}
+	return Result{Status: NotApplicable, Actual: "ServiceLB is kept out in IPVS mode: EXTERNAL-IP is <none>"}, len(s.External) == 0
 }
 
 func evalLBExternalIP(f Facts) Result {
-	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
-		return withoutServiceLB()
+	if r, ok := f.withoutServiceLB(); ok {
+		return r
 	}
 	var j judgements
 	s, ok := f.loadBalancer(&j)
 	if !ok {
 		return j.result(hintLB)
+	}
+	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
+		line := func(what string) string {
+			return fmt.Sprintf("%s/%s %s EXTERNAL-IP %s", s.Namespace, s.Name, s.Type, what)
+		}
+		j.judge(false, line(addresses(nil)), line(addresses(s.External)), f.Cluster.Services.From.showing(line(addresses(s.External))))
+		return j.result("in IPVS mode kube-proxy binds a published address on every node, which cuts nodes off from each other: see proxy.ipvs-node-addresses; labctl up keeps ServiceLB out")
 	}
 	var want []netip.Addr
 	for _, n := range f.Lab.Nodes {
@@ -81,8 +97,8 @@ func evalLBExternalIP(f Facts) Result {
 }
 
 func evalLBAnswers(f Facts) Result {
-	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
-		return withoutServiceLB()
+	if r, ok := f.withoutServiceLB(); ok {
+		return r
 	}
 	return lbResult(f, func(p ServicePort) int { return p.Port })
 }

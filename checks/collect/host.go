@@ -218,7 +218,7 @@ func loadBalancerURLs(known checks.Facts) []string {
 			if p.Port == 443 {
 				scheme = "https"
 			}
-			if known.Lab.K3s.KubeProxyMode != config.ProxyIPVS {
+			if known.Lab.K3s.KubeProxyMode != config.ProxyIPVS || len(s.External) > 0 {
 				urls = append(urls, schemeURL(scheme, netip.AddrPortFrom(n.Address, uint16(p.Port))))
 			}
 			if p.NodePort != 0 {
