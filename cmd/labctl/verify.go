@@ -76,6 +76,36 @@ func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions
 	if status := rep.ExitCode(); status != exitOK {
 		return errQuiet(status)
 	}
+	return inapplicable(exercises, rep)
+}
+
+// inapplicable is the error of a verification that passed and proved nothing of an exercise that it was asked about: none of the checks
+// that are this exercise's alone applies to the lab, as where it is about the other of kube-proxy's modes.
+func inapplicable(numbers []string, rep checks.Report) error {
+	all, err := exercises()
+	if err != nil {
+		return err
+	}
+	for _, number := range numbers {
+		e, err := labs.Get(all, number)
+		if err != nil {
+			return usage(err)
+		}
+		why, applies := "", false
+		for _, v := range rep.Verdicts {
+			if !slices.Equal(v.Exercises, []string{e.Number}) {
+				continue
+			}
+			if v.Status == checks.NotApplicable {
+				why, _, _ = strings.Cut(v.Actual, "\n")
+			} else {
+				applies = true
+			}
+		}
+		if why != "" && !applies {
+			return hinted(exitUnable, fmt.Errorf("nothing was proved of exercise %s: %s", e.Number, why), fmt.Sprintf("labctl labs %s shows the labctl.yaml that it needs", e.Number))
+		}
+	}
 	return nil
 }
 
