@@ -188,7 +188,7 @@ func fixtures() map[string][]fixture {
 				f.clusterNode("w1", func(n *Node) { n.PublicIP = addr("10.0.2.15"); n.Internal = []netip.Addr{n.PublicIP} })
 			}, Fail, "w1 10.0.2.15"},
 			{"no annotation", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.PublicIP = netip.Addr{} }) }, Fail, "w1 <none>"},
-			{"unlike INTERNAL-IP", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = []netip.Addr{addr("10.0.2.15")} }) }, Fail, "but INTERNAL-IP is 10.0.2.15"},
+			{"unlike INTERNAL-IP", func(f *Facts) { f.clusterNode("w1", func(n *Node) { n.Internal = []netip.Addr{addr("10.0.2.15")} }) }, Fail, "w1 192.168.56.11, unlike its INTERNAL-IP 10.0.2.15"},
 			noCluster(),
 		},
 		"pod.machine-id": {

@@ -114,9 +114,9 @@ func evalFlannelPublicIP(f Facts) Result {
 		// The node's own address is asked for too: on a cluster without node-ip both sides say 10.0.2.15, and no packet arrives.
 		good := c.PublicIP == n.Address && slices.Equal(ipv4(c.Internal), []netip.Addr{c.PublicIP})
 		if c.PublicIP == n.Address && !good {
-			actual += ", but INTERNAL-IP is " + addresses(ipv4(c.Internal))
+			actual += ", unlike its INTERNAL-IP " + addresses(ipv4(c.Internal))
 		}
-		j.judge(good, n.Name+" "+n.Address.String(), actual,
+		j.judge(good, fmt.Sprintf("%s %s, as its INTERNAL-IP", n.Name, n.Address), actual,
 			f.Cluster.Nodes.From.inFull().showing(fmt.Sprintf("%s flannel.alpha.coreos.com/public-ip: %s", n.Name, address(c.PublicIP))))
 	})
 	return j.result(hintNodeIP)

@@ -19,7 +19,8 @@ func clusterFaults() []Fault {
 			ID: "node-ip-missing", Exercise: "02", workers: 1,
 			Title: "node-ip is missing in a worker's settings",
 			Explanation: "k3s takes the address of the NIC with the default route, 10.0.2.15, which leads nowhere. The node is Ready all the same, " +
-				"and flannel still announces the right one, because flannel-iface says so. ServiceLB publishes the wrong address.",
+				"and flannel still announces its host-only address, because flannel-iface says so: net.flannel-public-ip fails, for the two are to be the same. " +
+				"ServiceLB publishes the wrong address.",
 			Fails:  plus(both("net.internal-ip", "net.flannel-public-ip"), config.ProxyIPTables, "lb.external-ip"),
 			script: func(p places) Script { return withoutNodeIP(p, p.one.Name) },
 		},

@@ -75,6 +75,7 @@ const (
 
 // Cable is the cable of a NIC of a node's machine. Slots count from 1.
 type Cable struct {
+	Lab     string `json:"lab,omitempty"` // its name, which VirtualBox's name of the machine begins with
 	Node    string `json:"node"`
 	Slot    int    `json:"slot"`
 	Plugged bool   `json:"plugged"`
@@ -91,7 +92,7 @@ type Route struct {
 func (a Action) String() string {
 	switch {
 	case a.Cable != nil:
-		return fmt.Sprintf("VBoxManage controlvm LAB-%s setlinkstate%d %s", a.Cable.Node, a.Cable.Slot, map[bool]string{true: "on", false: "off"}[a.Cable.Plugged])
+		return fmt.Sprintf("VBoxManage controlvm %s-%s setlinkstate%d %s", a.Cable.Lab, a.Cable.Node, a.Cable.Slot, map[bool]string{true: "on", false: "off"}[a.Cable.Plugged])
 	case a.Route != nil:
 		return a.Route.Command()
 	}

@@ -15,10 +15,13 @@ func nodeFaults() []Fault {
 				"lb.node-ports", "demo.web", "demo.hello", "demo.probe"),
 				config.ProxyIPTables, "proxy.chains", "lb.external-ip", "lb.answers"), config.ProxyIPVS, "proxy.virtual-servers"),
 			script: func(p places) Script {
+				cable := func(plugged bool) Action {
+					return Action{Where: VirtualBox, Cable: &Cable{Lab: p.lab.Name, Node: "$NODE", Slot: 2, Plugged: plugged}}
+				}
 				return Script{
 					Ask:   p.webWorker(),
-					Break: []Action{{Where: VirtualBox, Cable: &Cable{Node: "$NODE", Slot: 2}}, p.notReady("$NODE")},
-					Undo:  []Action{{Where: VirtualBox, Cable: &Cable{Node: "$NODE", Slot: 2, Plugged: true}}, p.ready("$NODE")},
+					Break: []Action{cable(false), p.notReady("$NODE")},
+					Undo:  []Action{cable(true), p.ready("$NODE")},
 				}
 			},
 		},
