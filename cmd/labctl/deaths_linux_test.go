@@ -66,6 +66,9 @@ func chosenDeaths() []death {
 	add("restore", twice, after, restore)
 	add("restore", hungUp, after, restore)
 
+	rows = append(rows, death{commands["save"], moment{step: "VBoxManage snapshot VM take", after: true, nth: 2}, killed}) // the last one: it is complete
+	add("save", killed, after, "VBoxManage controlvm VM acpipowerbutton", "VBoxManage snapshot VM take")
+
 	const edit, restart, wait = "agent: sudo sed -i 's/^node-ip:/#&/'", "agent: sudo systemctl restart k3s-agent", "server: kubectl get node w1"
 	add("break", killed, before, "dial a node's sshd", edit)
 	add("break", killed, after, edit, restart, wait)

@@ -43,6 +43,9 @@ func (a *app) runDown(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.folder.SetInterrupted(""); err != nil { // whatever was to start them again
+		return err
+	}
 	if err := s.eachMachine(ctx, hypervisor, func(n config.Node, m vbox.Machine) error {
 		return s.stopMachine(ctx, hypervisor, n.Name, m.UUID, stopGrace)
 	}); err != nil {
@@ -123,7 +126,10 @@ func (b *builder) start(ctx context.Context, restored bool) error {
 		}
 		stage, _ = b.reached()
 	}
-	return timedOut(b.settled(ctx, stage))
+	if err := b.settled(ctx, stage); err != nil {
+		return timedOut(err)
+	}
+	return b.folder.SetInterrupted("")
 }
 
 // reached says how far the lab has come, and which machines there are, by what the state knows.
@@ -182,7 +188,8 @@ func (s *session) ours(ctx context.Context, hypervisor *vbox.Client, m vbox.Mach
 		return err
 	}
 	if mark != owner {
-		return fmt.Errorf("machine %q was not made by this lab: it is left alone", m.Name)
+		return hinted(exitUnable, fmt.Errorf("machine %q was not made by this lab: it is left alone, and the lab lacks its own of that name", m.Name),
+			"rename that machine in VirtualBox, then "+s.next("up")+"; or remove what the lab has: "+s.next("destroy"))
 	}
 	return nil
 }

@@ -118,6 +118,19 @@ func usageOf(err error) error {
 	return usage(err)
 }
 
+// toStart says whether the machines are to be started again after a command: they run, or did so before one was killed that had stopped
+// them for a while. It is noted before they are stopped.
+func (w *snapshotSession) toStart(ran bool, command string) (bool, error) {
+	before, err := w.folder.Interrupted()
+	if err != nil {
+		return false, err
+	}
+	if !ran && before == "" {
+		return false, nil
+	}
+	return true, w.folder.SetInterrupted(command)
+}
+
 // running says whether any machine is at work; for a restore it does not matter in what way.
 func (w *snapshotSession) running(ctx context.Context) (bool, error) {
 	refs, err := w.hypervisor.RunningMachines(ctx)

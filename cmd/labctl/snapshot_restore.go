@@ -44,6 +44,9 @@ func (w *snapshotSession) restore(ctx context.Context, name string, yes bool) er
 		}
 	}
 	ran, err := w.running(ctx)
+	if err == nil {
+		ran, err = w.toStart(ran, "snapshot restore "+name)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/fault"
+	"github.com/labctl/labctl/internal/snapshots"
 )
 
 func (a *app) newSnapshotSaveCmd() *cobra.Command {
@@ -24,13 +25,20 @@ func (a *app) newSnapshotSaveCmd() *cobra.Command {
 }
 
 func (w *snapshotSession) save(ctx context.Context, name string) error {
+	command := "snapshot save " + name
 	if err := w.set.CanSave(ctx, name); err != nil {
+		if before, berr := w.folder.Interrupted(); errors.Is(err, snapshots.ErrExists) && berr == nil && before == command {
+			return w.saved(ctx, name, true) // it had been taken, and the machines were not started yet
+		}
 		return w.named(name, err)
 	}
 	if err := w.withoutFaults(); err != nil {
 		return err
 	}
 	ran, err := w.states(ctx)
+	if err == nil {
+		ran, err = w.toStart(ran, command)
+	}
 	if err != nil {
 		return err
 	}
@@ -43,6 +51,11 @@ func (w *snapshotSession) save(ctx context.Context, name string) error {
 		return hinted(exitUnable, err, "take it anew: "+w.next("snapshot save "+name)+"; or only start the machines: "+w.next("start"))
 	}
 	w.ui.Done("snapshot", "saved")
+	return w.saved(ctx, name, ran)
+}
+
+// saved ends a save.
+func (w *snapshotSession) saved(ctx context.Context, name string, ran bool) error {
 	if ran {
 		if err := w.startAgain(ctx, false); err != nil {
 			return err

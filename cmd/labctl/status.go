@@ -36,7 +36,7 @@ type statusSummary struct {
 
 type nodeStatus struct {
 	nodeSummary
-	Machine string `json:"machine"` // VirtualBox's word, or "missing" or "foreign"
+	Machine string `json:"machine"` // VirtualBox's word, or "missing", "foreign" or "unknown"
 	SSH     string `json:"ssh"`     // "ok", "nat" (only through the NAT rule), or why not
 	Node    string `json:"node"`    // "Ready", "NotReady", "unknown" or "none"
 }
@@ -82,8 +82,18 @@ func (a *app) runStatus(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	var unseen []string
+	for _, n := range sum.Nodes {
+		if n.Machine == "unknown" {
+			unseen = append(unseen, s.vmName(n.Name))
+		}
+	}
+	var failed error
+	if len(unseen) > 0 {
+		failed = hinted(exitUnable, fmt.Errorf("VirtualBox does not say how it is with %s", strings.Join(unseen, ", ")), s.next("doctor"))
+	}
 	if a.output == "json" {
-		return a.printJSON(sum)
+		return errors.Join(a.printJSON(sum), failed)
 	}
 	var t strings.Builder
 	fmt.Fprintf(&t, "lab %q%s in %s\n", s.lab.Name, a.mode(), s.folder.Path)
@@ -95,7 +105,7 @@ func (a *app) runStatus(ctx context.Context) error {
 		fmt.Fprintf(&t, "next     %s\n", a.next("start"))
 	}
 	a.ui.Print(t.String())
-	return nil
+	return failed
 }
 
 func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, owner string, n config.Node) nodeStatus {
@@ -110,7 +120,13 @@ func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, owner
 		st.SSH = err.Error()
 		return st
 	}
-	if mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey); err != nil || mark != owner {
+	mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
+	if err != nil {
+		st.Machine = "unknown"
+		st.SSH = err.Error()
+		return st
+	}
+	if mark != owner {
 		st.Machine = "foreign"
 		return st
 	}

@@ -12,6 +12,7 @@
 //	  known_hosts        the host keys that labctl made for the machines
 //	  kubeconfig         0600
 //	  faults.json        the faults that break has injected and fix has not undone, with what it takes to undo them
+//	  interrupted        the command that has stopped the machines to start them again, until it has done so
 //	  hostkeys/NAME      the SSH host key of a node (0600), and NAME.pub
 //	  machines/NAME/     seed.iso, serial.log, disk.vdi, ssh-port, booted
 //	  pulumi/state/      Pulumi's state
