@@ -36,6 +36,9 @@ func (c *Client) ensureMachine(ctx context.Context, s MachineSpec, step func(str
 		return m, nil
 	}
 	// The media are noted on the machine first, so that RemoveMachine finds what is not attached yet, or no more.
+	if err := c.note(ctx, m.UUID, baseKey(s.OwnerKey), s.BaseDisk); err != nil {
+		return Machine{}, err
+	}
 	if err := c.note(ctx, m.UUID, diskKey(s.OwnerKey), s.Disk); err != nil {
 		return Machine{}, err
 	}
@@ -124,6 +127,7 @@ func (c *Client) note(ctx context.Context, id, key, value string) error {
 
 func diskKey(ownerKey string) string { return ownerKey + "/disk" }
 func seedKey(ownerKey string) string { return ownerKey + "/seed" }
+func baseKey(ownerKey string) string { return ownerKey + "/base" }
 
 func hasController(m Machine) bool {
 	for key, v := range m.properties {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // RemoveMachine switches a machine off and deletes it with its snapshots, its linked disk, its settings and its logs; the
 // base image stays. One that is gone is no error. ErrForeign, and nothing is touched, without the mark ownerKey=owner.
+// ErrForeignMedium, and nothing is touched either, while a medium that was not made for the machine would be lost with it: see Belongings.
 // A removal that was killed is finished by the next one: the machine itself goes last. A machine whose settings file is
 // gone has lost its mark; where id is its UUID, which nobody else can have guessed, it is taken off VirtualBox's list.
 func (c *Client) RemoveMachine(ctx context.Context, id, ownerKey, owner string, step func(string)) error {
@@ -40,6 +40,13 @@ func (c *Client) removeMachine(ctx context.Context, id, ownerKey, owner string, 
 	}
 	if !marked || mark != owner {
 		return fmt.Errorf("it %w: its mark %s is %q, not %q", ErrForeign, ownerKey, mark, owner)
+	}
+	have, err := c.belongings(ctx, m, ownerKey)
+	if err != nil {
+		return err
+	}
+	if err := c.refuseForeign(ctx, have.Foreign); err != nil {
+		return err
 	}
 	if err := c.stop(ctx, m, 0, step); err != nil {
 		return err
@@ -77,18 +84,10 @@ func (c *Client) removeSnapshots(ctx context.Context, id string, step func(strin
 // removeMedia takes every medium out of the machine, deletes the linked disks and takes the rest out of the registry.
 // Without this, `unregistervm --delete` deletes the base image with the last disk linked to it.
 //
-// What belongs to the machine is told by the notes on it and by its folder, where snapshots put their disks, because a
-// killed run may have detached it already, or not yet attached it.
+// What belongs to the machine is told by the notes on it and by the folder where snapshots put their disks, because a killed run may
+// have detached it already, or not yet attached it.
 func (c *Client) removeMedia(ctx context.Context, id, ownerKey string, step func(string)) error {
 	m, err := c.Machine(ctx, id) // again: deleting snapshots has changed which disk is attached
-	if err != nil {
-		return err
-	}
-	disk, noted, err := c.ExtraData(ctx, id, diskKey(ownerKey))
-	if err != nil {
-		return err
-	}
-	seed, _, err := c.ExtraData(ctx, id, seedKey(ownerKey))
 	if err != nil {
 		return err
 	}
@@ -100,22 +99,19 @@ func (c *Client) removeMedia(ctx context.Context, id, ownerKey string, step func
 			return err
 		}
 	}
-	media, err := c.Media(ctx)
+	have, err := c.belongings(ctx, m, ownerKey)
 	if err != nil {
 		return err
 	}
 	step("deleting linked disk")
-	for _, medium := range slices.Backward(media) { // disks stand behind those that they are linked to
-		if medium.Path != disk && medium.Path != seed && !c.below(medium.Path, filepath.Dir(m.ConfigFile)) {
-			continue
-		}
+	for _, medium := range slices.Backward(have.Own) { // disks stand behind those that they are linked to
 		linked := medium.Parent != ""
 		if err := c.CloseMedium(ctx, medium.Path, linked); err != nil && (linked || !errors.Is(err, ErrInUse)) {
 			return err
 		}
 	}
-	if noted { // the rest of a disk whose creation was killed is not listed
-		return c.discardDisk(ctx, disk)
+	if have.disk != "" { // the rest of a disk whose creation was killed is not listed
+		return c.discardDisk(ctx, have.disk)
 	}
 	return nil
 }

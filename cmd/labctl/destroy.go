@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +20,7 @@ func (a *app) newDestroyCmd() *cobra.Command {
 		Use:   "destroy",
 		Short: "remove the lab: its machines, its network if labctl made it, its folder",
 		Long: `destroy removes all that labctl made for the lab and nothing else. The cached image stays, so that the next up
-needs no download.`,
+needs no download. It refuses, and changes nothing, while a disk or a machine that labctl did not make would be lost with the lab.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDestroy(cmd.Context(), yes) },
 	}
@@ -58,21 +56,33 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 		a.ui.Print(fmt.Sprintf("there is no lab %q%s: nothing to remove\n", s.lab.Name, a.mode()))
 		return nil
 	}
+	elsewhere, err := s.elsewhere(ctx, hypervisor, machines)
+	if err != nil {
+		return err
+	}
 	unlock, err := s.lock("destroy")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.onlyOurs(ctx, hypervisor, machines); err != nil {
+		return err
+	}
 	if !yes {
 		a.ui.Info(fmt.Sprintf("destroy removes%s:", a.mode()))
 		for _, m := range machines {
-			kept, err := hypervisor.Snapshots(ctx, m.UUID)
-			if err != nil && !errors.Is(err, vbox.ErrInaccessible) && !errors.Is(err, vbox.ErrNotFound) {
-				return fmt.Errorf("listing the snapshots of machine %q: %w", m.Name, err)
+			gone, err := withDisk(ctx, hypervisor, m.MachineRef)
+			if err != nil {
+				return err
 			}
-			a.ui.Info(fmt.Sprintf("  machine %s and its disk%s", m.Name, withSnapshots(len(kept))))
+			a.ui.Info(fmt.Sprintf("  machine %s%s", m.Name, gone))
 		}
-		a.ui.Info(fmt.Sprintf("  folder  %s", s.folder.Path))
+		for _, folder := range elsewhere {
+			a.ui.Info("  files   of these machines in " + folder)
+		}
+		if statErr == nil {
+			a.ui.Info("  folder  " + s.folder.Path)
+		}
 		if err := s.ask(ctx, "go on?"); err != nil {
 			return err
 		}
@@ -106,7 +116,7 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err := s.leaveImages(ctx, hypervisor); err != nil {
 		return err
 	}
-	if err := s.nothingBelow(ctx, hypervisor); err != nil {
+	if err := s.onlyOurs(ctx, hypervisor, nil); err != nil { // somebody may have come meanwhile
 		return err
 	}
 	if err := s.folder.Remove(); err != nil {
@@ -116,15 +126,19 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	return nil
 }
 
-// withSnapshots tells what goes with a machine.
-func withSnapshots(n int) string {
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return ", with its snapshot"
+// withDisk tells what goes with a machine.
+func withDisk(ctx context.Context, hypervisor *vbox.Client, m vbox.MachineRef) (string, error) {
+	kept, err := hypervisor.Snapshots(ctx, m.UUID)
+	if err != nil && !errors.Is(err, vbox.ErrInaccessible) && !errors.Is(err, vbox.ErrNotFound) {
+		return "", fmt.Errorf("listing the snapshots of machine %q: %w", m.Name, err)
 	}
-	return fmt.Sprintf(", with its %d snapshots", n)
+	switch len(kept) {
+	case 0:
+		return " and its disk", nil
+	case 1:
+		return " and its disk, with its snapshot", nil
+	}
+	return fmt.Sprintf(" and its disk, with its %d snapshots", len(kept)), nil
 }
 
 // destroyStack lets the engine remove what its state knows. A state that can't be read must not keep the lab alive: the
@@ -178,29 +192,6 @@ func (s *session) leaveImages(ctx context.Context, hypervisor *vbox.Client) erro
 		err := hypervisor.CloseMedium(ctx, m.Path, false)
 		if err != nil && !errors.Is(err, vbox.ErrInUse) && !errors.Is(err, vbox.ErrInvalidState) && !errors.Is(err, vbox.ErrNotFound) {
 			return fmt.Errorf("taking base disk %q off VirtualBox's list: %w", m.Path, err)
-		}
-	}
-	return nil
-}
-
-// nothingBelow refuses to remove the lab's folder while a machine, whosever, has its files there.
-func (s *session) nothingBelow(ctx context.Context, hypervisor *vbox.Client) error {
-	refs, err := hypervisor.Machines(ctx)
-	if err != nil {
-		return fmt.Errorf("listing machines: %w", err)
-	}
-	for _, ref := range refs {
-		m, err := hypervisor.Machine(ctx, ref.UUID)
-		if errors.Is(err, vbox.ErrNotFound) || errors.Is(err, vbox.ErrInaccessible) {
-			continue // deleted meanwhile, or without files
-		}
-		if err != nil {
-			return fmt.Errorf("looking at machine %q: %w", ref.Name, err)
-		}
-		files := append(slices.Collect(maps.Values(m.Media)), m.ConfigFile)
-		if slices.ContainsFunc(files, func(file string) bool { return below(file, s.folder.Path) }) {
-			return hinted(exitUnable, fmt.Errorf("machine %q is not marked as this lab's, but its files are in %q: the folder is left as it is", m.Name, s.folder.Path),
-				"VBoxManage unregistervm "+m.UUID+" --delete, if you don't need it; then labctl destroy again")
 		}
 	}
 	return nil

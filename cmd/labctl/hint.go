@@ -34,6 +34,9 @@ func hintFor(err error) string {
 		return "remove the copy, which has no machines: labctl destroy with this lab's labctl.yaml; labctl up then makes a lab of its own"
 	case errors.Is(err, engine.ErrState):
 		return "put the file back, or remove the lab, whose machines are found by their marks: labctl destroy"
+	case errors.Is(err, vbox.ErrForeignMedium):
+		return "to keep what is on it: VBoxManage clonemedium disk FILE COPY; then take it out of its machine, remove it (VBoxManage closemedium disk FILE --delete, " +
+			"or closemedium dvd FILE), and run the same command again"
 	case errors.Is(err, vbox.ErrAccessDenied):
 		return "labctl doctor"
 	}

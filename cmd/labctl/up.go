@@ -8,8 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/provision"
 	"github.com/labctl/labctl/provision/engine"
+	"github.com/labctl/labctl/vbox"
 )
 
 type upOptions struct {
@@ -86,7 +88,7 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.confirm(ctx, losses(changes), o.yes, "up has to delete or replace"); err != nil {
+	if err := b.confirm(ctx, hypervisor, losses(changes), o.yes); err != nil {
 		return err
 	}
 	doomed := map[string]bool{}
@@ -108,6 +110,9 @@ func (a *app) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	if err := b.settled(ctx, stage); err != nil {
 		return timedOut(err)
+	}
+	if err := s.folder.SetInterrupted(""); err != nil {
+		return err
 	}
 	return b.summary(stage, changes, a.now().Sub(begun))
 }
@@ -158,16 +163,37 @@ func (b *builder) refresh(ctx context.Context) error {
 	return nil
 }
 
-// confirm asks before something of the user's is lost.
-func (s *session) confirm(ctx context.Context, lost []engine.Change, yes bool, what string) error {
+// confirm asks before something of the user's is lost: machines, with what is on their disks and in their snapshots.
+func (b *builder) confirm(ctx context.Context, hypervisor *vbox.Client, lost []engine.Change, yes bool) error {
+	var lines []string
+	for _, c := range lost {
+		m := vbox.MachineRef{Name: c.Name}
+		for _, r := range b.stack.Resources() {
+			if r.Type == "Machine" && r.Name == c.Name {
+				m.UUID = r.ID
+			}
+		}
+		have, err := hypervisor.Belongings(ctx, m.UUID, labdir.OwnerKey)
+		if err != nil && !errors.Is(err, vbox.ErrInaccessible) && !errors.Is(err, vbox.ErrNotFound) {
+			return fmt.Errorf("looking at the disks of machine %q: %w", c.Name, err)
+		}
+		if err := refuseForeign(ctx, hypervisor, "up", have.Foreign); err != nil {
+			return err
+		}
+		gone, err := withDisk(ctx, hypervisor, m)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, "  "+describe(c)+gone)
+	}
 	if len(lost) == 0 || yes {
 		return nil
 	}
-	s.ui.Info(fmt.Sprintf("%s%s:", what, s.mode()))
-	for _, c := range lost {
-		s.ui.Info(fmt.Sprintf("  %s", describe(c)))
+	b.ui.Info(fmt.Sprintf("up has to delete or replace%s:", b.mode()))
+	for _, line := range lines {
+		b.ui.Info(line)
 	}
-	return s.ask(ctx, "go on?")
+	return b.ask(ctx, "go on?")
 }
 
 // settled waits until what the changes have shaken, a rebooted machine above all, is back at work. It is asked without changes
