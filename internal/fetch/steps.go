@@ -51,9 +51,13 @@ func (m *meter) text(done, total int64) string {
 	}
 	m.said = now
 	const mib = 1 << 20
-	text := fmt.Sprintf("%.1f MiB", float64(done)/mib)
+	unit, name := float64(mib), "MiB"
+	if max(done, total) < mib {
+		unit, name = 1<<10, "KiB"
+	}
+	text := fmt.Sprintf("%.1f %s", float64(done)/unit, name)
 	if total > 0 {
-		text = fmt.Sprintf("%.1f of %.1f MiB (%d%%)", float64(done)/mib, float64(total)/mib, 100*done/total)
+		text = fmt.Sprintf("%.1f of %.1f %s (%d%%)", float64(done)/unit, float64(total)/unit, name, 100*done/total)
 	}
 	oldest := m.samples[0]
 	elapsed := now.Sub(oldest.at).Seconds()

@@ -41,6 +41,10 @@ func TestMeter(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	m = meter{now: func() time.Time { return now }}
+	if got := m.text(4096, 65536); got != "4.0 of 64.0 KiB (6%)" {
+		t.Errorf("a small file: %q", got)
+	}
 	// Only the last ten seconds count.
 	m = meter{now: func() time.Time { return now }}
 	for i := range 31 {
