@@ -226,6 +226,13 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 				return nil, invalid("spec.template.spec.containers[%d].readinessProbe: %v", n, err)
 			}
 		}
+	case "Ingress":
+		if why := ingressProblem(body); why != "" {
+			return nil, invalid("%s", why)
+		}
+		spec := maps.Clone(mapOf(body["spec"]))
+		spec["ingressClassName"] = "traefik" // k3s makes it the default
+		body["spec"] = spec
 	case "Service":
 		spec := maps.Clone(mapOf(body["spec"]))
 		body["spec"] = spec
@@ -297,6 +304,9 @@ func (p *process) kubectlCreate(c *cluster, r *request) int {
 			p.printf("%s created\n", d.kind.qualified(d.name))
 		}
 		return status
+	}
+	if len(r.words) == 2 && (r.words[0] == "ingress" || r.words[0] == "ing") {
+		return p.kubectlCreateIngress(c, r)
 	}
 	if len(r.words) != 2 || r.words[0] != "namespace" && r.words[0] != "ns" {
 		return p.errorf("error: the SIMULATED kubectl does not know create %s", strings.Join(r.words, " "))

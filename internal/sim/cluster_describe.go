@@ -5,24 +5,68 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
-// kubectlDescribe is kubectl describe svc NAME….
+// kubectlDescribe is kubectl describe svc|deploy NAME….
 func (p *process) kubectlDescribe(c *cluster, r *request) int {
 	groups, _, err := c.selected(r)
 	if err != nil {
 		return p.errorf("%v", err)
 	}
 	for n, i := range slices.Concat(groups...) {
-		if i.kind.Name != "Service" {
-			return p.errorf("error: the SIMULATED kubectl does not describe a %s", i.kind.Name)
-		}
 		if n > 0 {
 			p.printf("\n\n")
 		}
-		p.describeService(c, i)
+		switch i.kind.Name {
+		case "Service":
+			p.describeService(c, i)
+		case "Deployment":
+			p.describeDeployment(c, i)
+		default:
+			return p.errorf("error: the SIMULATED kubectl does not describe a %s", i.kind.Name)
+		}
 	}
 	return 0
+}
+
+// describeDeployment leaves out what the model does not have: revisions, ReplicaSets and events.
+func (p *process) describeDeployment(c *cluster, i item) {
+	line := func(name string, value any) { p.printf("%-23s %v\n", name+":", value) }
+	count := func(key string) int {
+		n, _ := dig(i.body, "status", key).(int) // what is zero is left out
+		return n
+	}
+	line("Name", i.name)
+	line("Namespace", i.namespace)
+	line("CreationTimestamp", i.created.UTC().Format(time.RFC1123Z))
+	line("Labels", none(joined(i.labels)))
+	line("Selector", none(joined(stringMap(dig(i.body, "spec", "selector", "matchLabels")))))
+	line("Replicas", fmt.Sprintf("%d desired | %d updated | %d total | %d available | %d unavailable",
+		replicas(c.state.object("Deployment", i.namespace, i.name)), count("updatedReplicas"), count("replicas"), count("availableReplicas"), count("unavailableReplicas")))
+	line("StrategyType", "RollingUpdate")
+	line("MinReadySeconds", 0)
+	share := func(key string) string {
+		if v := dig(i.body, "spec", "strategy", "rollingUpdate", key); v != nil {
+			return fmt.Sprint(v)
+		}
+		return "25%" // the API server's default
+	}
+	line("RollingUpdateStrategy", share("maxUnavailable")+" max unavailable, "+share("maxSurge")+" max surge")
+	p.printf("Pod Template:\n  Labels:  %s\n  Containers:\n", joined(stringMap(dig(i.body, "spec", "template", "metadata", "labels"))))
+	containers, _ := dig(i.body, "spec", "template", "spec", "containers").([]any)
+	for _, container := range containers {
+		port := "<none>"
+		if ports, _ := dig(container, "ports").([]any); len(ports) > 0 {
+			port = fmt.Sprintf("%d/TCP", number(dig(ports[0], "containerPort")))
+		}
+		p.printf("   %v:\n    Image:         %v\n    Port:          %s\n", dig(container, "name"), dig(container, "image"), port)
+	}
+	p.printf("Conditions:\n  Type           Status  Reason\n  ----           ------  ------\n")
+	conditions, _ := dig(i.body, "status", "conditions").([]any)
+	for _, o := range conditions {
+		p.printf("  %-14v %-7v %v\n", dig(o, "type"), dig(o, "status"), dig(o, "reason"))
+	}
 }
 
 func (p *process) describeService(c *cluster, i item) {

@@ -51,7 +51,7 @@ type request struct {
 }
 
 const kubectlOptions = "n= namespace= A all-namespaces o= output= l= selector= f= filename= kubeconfig= request-timeout= raw= ignore-not-found= wait= timeout= " +
-	"replicas= force now grace-period= p= patch= type= overwrite no-headers tail= sort-by= dry-run= c= container= client short server-side force-conflicts all cascade= v= show-labels i t"
+	"replicas= force now grace-period= p= patch= type= overwrite no-headers tail= sort-by= dry-run= c= container= client short server-side force-conflicts all cascade= v= show-labels i t rule="
 
 func parseKubectl(args []string) (*request, error) {
 	r := &request{namespace: "default"}

@@ -41,6 +41,7 @@ func headings(kind string) string {
 		"Endpoints":     "NAME ENDPOINTS AGE",
 		"Secret":        "NAME TYPE DATA AGE",
 		"ConfigMap":     "NAME DATA AGE",
+		"Ingress":       "NAME CLASS HOSTS ADDRESS PORTS AGE",
 		"ServiceCIDR":   "NAME CIDRS AGE",
 	}[kind]
 }
@@ -120,6 +121,8 @@ func (c *cluster) row(i item) []string {
 			none(joined(stringMap(dig(i.body, "spec", "template", "spec", "nodeSelector")))), old}, i.template()...)
 	case "Namespace":
 		return []string{i.name, "Active", old}
+	case "Ingress":
+		return c.ingressRow(i, old)
 	case "ServiceCIDR":
 		var all []string
 		for _, p := range serviceCIDRs(c.state.object("ServiceCIDR", "", i.name)) {

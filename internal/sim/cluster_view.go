@@ -31,6 +31,7 @@ func kinds() []kind {
 		{"Endpoints", "endpoints", "", "v1", []string{"ep"}, true},
 		{"Secret", "secrets", "", "v1", nil, true},
 		{"ConfigMap", "configmaps", "", "v1", []string{"cm"}, true},
+		{"Ingress", "ingresses", "networking.k8s.io", "networking.k8s.io/v1", []string{"ing"}, true},
 		{"ServiceCIDR", "servicecidrs", "networking.k8s.io", "networking.k8s.io/v1", nil, false},
 	}
 }
