@@ -2,12 +2,8 @@ package k3s
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/labctl/labctl/internal/config"
@@ -20,35 +16,42 @@ type Download struct {
 	URL    string // a URL, or a path on this machine
 	SHA256 string // empty for a path in labctl.yaml that was given without
 	Name   string // of the file on a node; empty for the binary
+	List   string // that the checksum is from; empty: from labctl.yaml, or from nowhere
 }
 
-// Texts fetches small files.
-type Texts interface {
-	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
+// Lists returns lists of checksums: *fetch.Cache, or what of it needs no network.
+type Lists interface {
+	Sums(ctx context.Context, source string, enough func(sums map[string]string) error, progress fetch.Progress) (map[string]string, error)
+}
+
+// ListURL is where the list of checksums is that names all files of the release that l asks for.
+func ListURL(l config.K3s, arch string) string {
+	_, list := FileNames(l.Version, arch)
+	return ReleaseURL(l.Source, l.Version, list)
 }
 
 // Downloads lists what the nodes of a lab need: the binary first, then the archives of images, if labctl.yaml asks for some. arch
-// is the guests' (a GOARCH). A release's list of checksums is kept in the folder keep, so that it is fetched once and a later run
-// needs no network; what is kept is no less to be trusted than what a second download would say.
-func Downloads(ctx context.Context, texts Texts, keep string, l config.K3s, arch string, progress fetch.Progress) ([]Download, error) {
-	binary, list := FileNames(l.Version, arch)
-	listURL := ReleaseURL(l.Source, l.Version, list)
-	sums, err := checksums(ctx, texts, keep, l, listURL, progress)
+// is the guests' (a GOARCH). A list of checksums that was fetched once is no less to be trusted than what a second download would
+// say; where it lacks a file, the source may have it by now.
+func Downloads(ctx context.Context, lists Lists, l config.K3s, arch string, progress fetch.Progress) ([]Download, error) {
+	binary, _ := FileNames(l.Version, arch)
+	list := ListURL(l, arch)
+	sums, err := lists.Sums(ctx, list, func(sums map[string]string) error {
+		if _, ok := sums[binary]; !ok {
+			return fmt.Errorf("names none of %q", binary)
+		}
+		if _, ok := ImagesFileName(sums, arch); l.Airgap && !ok {
+			return fmt.Errorf("names no archive of images for %s: without one, k3s.airgap must be false", arch)
+		}
+		return nil
+	}, progress)
 	if err != nil {
 		return nil, fmt.Errorf("checksums of k3s %s: %w", l.Version, err)
 	}
-	sum, ok := sums[binary]
-	if !ok {
-		return nil, fmt.Errorf("checksums of k3s %s: %s names none of %q", l.Version, listURL, binary)
-	}
-	all := []Download{{What: "k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, binary), SHA256: sum}}
+	all := []Download{{What: "k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, binary), SHA256: sums[binary], List: list}}
 	if l.Airgap {
-		name, ok := ImagesFileName(sums, arch)
-		if !ok {
-			return nil, fmt.Errorf("checksums of k3s %s: %s names no archive of images for %s: without one, k3s.airgap must be false",
-				l.Version, listURL, arch)
-		}
-		all = append(all, Download{What: "images of k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, name), SHA256: sums[name], Name: name})
+		name, _ := ImagesFileName(sums, arch)
+		all = append(all, Download{What: "images of k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, name), SHA256: sums[name], Name: name, List: list})
 	}
 	for _, a := range l.Images {
 		all = append(all, Download{What: "images " + a.FileName(), URL: a.URL, SHA256: a.SHA256, Name: a.FileName()})
@@ -56,52 +59,22 @@ func Downloads(ctx context.Context, texts Texts, keep string, l config.K3s, arch
 	return all, nil
 }
 
-// checksums returns a release's list of checksums, from the folder keep if it is there. A folder of releases is always asked
-// itself: it is at hand, and people change what is in it.
-func checksums(ctx context.Context, texts Texts, keep string, l config.K3s, url string, progress fetch.Progress) (map[string]string, error) {
-	const most = 1 << 20
-	source := sha256.Sum256([]byte(l.Source))
-	kept := filepath.Join(keep, l.Version, hex.EncodeToString(source[:4])+"-"+filepath.Base(url))
-	remote := isURL(l.Source)
-	if remote {
-		data, err := os.ReadFile(kept)
-		if err == nil {
-			if sums, err := fetch.ParseSums(data); err == nil {
-				return sums, nil
-			} // damaged: fetched anew
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+// Corrected returns a download whose bytes were not what the kept list of checksums says, with what its list says by now: a mirror may
+// have mended it. It returns the error if the list says the same.
+func Corrected(ctx context.Context, lists Lists, d Download, mismatch error, progress fetch.Progress) (Download, error) {
+	if d.List == "" {
+		return d, mismatch // labctl.yaml says what the bytes must be
+	}
+	name := path.Base(filepath.ToSlash(d.URL))
+	sums, err := lists.Sums(ctx, d.List, func(sums map[string]string) error {
+		if sums[name] == "" || sums[name] == d.SHA256 {
+			return fmt.Errorf("has no other checksum of %q", name)
 		}
-	}
-	data, err := texts.FetchText(ctx, url, most, progress)
+		return nil
+	}, progress)
 	if err != nil {
-		return nil, err
+		return d, fmt.Errorf("%w (%w)", mismatch, err)
 	}
-	sums, err := fetch.ParseSums(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", url, err)
-	}
-	if !remote {
-		return sums, nil
-	}
-	return sums, keepFile(kept, data)
-}
-
-// keepFile writes a file under a temporary name and renames it.
-func keepFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	d.SHA256 = sums[name]
+	return d, nil
 }

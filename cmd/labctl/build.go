@@ -42,7 +42,7 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 	b := &builder{session: s}
 	progress := &progress{printer: s.ui, verbose: s.verbose}
 	b.provider = provider.New(ctx, provider.Options{
-		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Releases: s.releases(), Dial: s.dial, Arch: guestArch,
+		Lab: s.lab, Folder: s.folder, Hypervisor: hypervisor, Images: s.cache, Dial: s.dial, Arch: guestArch,
 		Timeouts: timeouts, Now: s.now, Step: progress.step, Destroying: destroying, FreePort: freePort,
 	})
 	b.stack, err = engine.Open(ctx, engine.Options{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,36 +71,7 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 		}
 		all = append(all, c)
 	}
-	lists, err := s.releaseLists(usage)
-	return append(all, lists...), usage, err
-}
-
-// releaseLists are the lists of checksums of k3s's releases, each in a folder named after the version.
-func (s *session) releaseLists(usage *cacheUsage) ([]cached, error) {
-	var all []cached
-	versions, err := os.ReadDir(s.releases())
-	if err != nil && !missing(err) {
-		return nil, err
-	}
-	for _, v := range versions {
-		dir := filepath.Join(s.releases(), v.Name())
-		if !v.IsDir() {
-			continue
-		}
-		files, err := os.ReadDir(dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			info, err := f.Info()
-			if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(f.Name(), ".") {
-				continue
-			}
-			e := fetch.Entry{Path: filepath.Join(dir, f.Name()), Kind: fetch.KindList, Size: info.Size(), Modified: info.ModTime()}
-			all = append(all, cached{Entry: e, kind: kindChecksums, usedBy: usage.by[dir]})
-		}
-	}
-	return all, nil
+	return all, usage, nil
 }
 
 func (a *app) newCacheListCmd() *cobra.Command {

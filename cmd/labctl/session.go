@@ -115,9 +115,6 @@ func newCache(folder string, client *http.Client) *fetch.Cache {
 	return &fetch.Cache{Dir: filepath.Join(folder, "images"), HTTP: client, Reserved: provider.IsReserved}
 }
 
-// releases is where the lists of k3s's releases are kept.
-func (s *session) releases() string { return filepath.Join(filepath.Dir(s.cache.Dir), "k3s") }
-
 func (s *session) close() {
 	if s.world != nil {
 		s.world.Close()

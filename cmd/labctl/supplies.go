@@ -23,26 +23,22 @@ type supply struct {
 	sha256 string // digits; empty: a local file's, whatever they are
 }
 
-// texts fetches small files: *fetch.Cache, or offline.
-type texts interface {
-	FetchText(ctx context.Context, source string, limit int64, progress fetch.Progress) ([]byte, error)
-}
-
-// offline reads what is on this computer, and fetches nothing.
-type offline struct{ cache *fetch.Cache }
+// kept is the lists of checksums that are on this computer.
+type kept struct{ cache *fetch.Cache }
 
 var errNotHere = errors.New("it is not in the cache")
 
-func (o offline) FetchText(ctx context.Context, source string, limit int64, progress fetch.Progress) ([]byte, error) {
-	if strings.Contains(source, "://") && !strings.HasPrefix(source, "file://") {
-		return nil, fmt.Errorf("%q: %w", source, errNotHere)
+func (k kept) Sums(_ context.Context, list string, enough func(sums map[string]string) error, _ fetch.Progress) (map[string]string, error) {
+	sums := k.cache.KnownSums(list)
+	if sums == nil {
+		return nil, fmt.Errorf("%q: %w", list, errNotHere)
 	}
-	return o.cache.FetchText(ctx, source, limit, progress)
+	return sums, enough(sums)
 }
 
 // k3sSupplies lists what the nodes of a lab need of k3s.
-func (s *session) k3sSupplies(ctx context.Context, t texts, lab *config.Lab, progress fetch.Progress) ([]supply, error) {
-	downloads, err := k3s.Downloads(ctx, t, s.releases(), lab.K3s, guestArch, progress)
+func (s *session) k3sSupplies(ctx context.Context, lists k3s.Lists, lab *config.Lab, progress fetch.Progress) ([]supply, error) {
+	downloads, err := k3s.Downloads(ctx, lists, lab.K3s, guestArch, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +57,7 @@ func (s *session) known(ctx context.Context, lab *config.Lab) (all []supply, unk
 	} else {
 		unknown = append(unknown, "the disk image's list of checksums")
 	}
-	more, err := s.k3sSupplies(ctx, offline{s.cache}, lab, fetch.Progress{})
+	more, err := s.k3sSupplies(ctx, kept{s.cache}, lab, fetch.Progress{})
 	if err != nil {
 		unknown = append(unknown, "the checksums of k3s "+lab.K3s.Version)
 	}
@@ -176,7 +172,7 @@ func (s *session) addLab(ctx context.Context, u *cacheUsage, lab *config.Lab, na
 		}
 	}
 	u.add(s.cache.ListPlace(lab.Image.SHA256), name)
-	u.add(filepath.Join(s.releases(), lab.K3s.Version), name)
+	u.add(s.cache.ListPlace(k3s.ListURL(lab.K3s, guestArch)), name)
 }
 
 // addMachines asks VirtualBox which disks hang on the base disks in the cache.

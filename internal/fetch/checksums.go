@@ -34,11 +34,17 @@ func (c *Cache) Checksum(ctx context.Context, source, checksum string, progress 
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
-	sum, err := c.sumFromList(ctx, path.Base(u.Path), checksum, progress)
+	name := path.Base(u.Path)
+	sums, err := c.Sums(ctx, checksum, func(sums map[string]string) error {
+		if sums[name] == "" {
+			return fmt.Errorf("names no checksum of %q", name)
+		}
+		return nil
+	}, progress)
 	if err != nil {
 		return "", fmt.Errorf("checksum of %q: %w", redacted(source), err)
 	}
-	return sum, nil
+	return sums[name], nil
 }
 
 // KnownChecksum is Checksum without the network, and without changing anything: ok is false where a list would have to be
@@ -51,20 +57,22 @@ func (c *Cache) KnownChecksum(source, checksum string) (sum string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	list, err := parseSource(checksum)
+	sum, ok = c.KnownSums(checksum)[path.Base(u.Path)]
+	return sum, ok
+}
+
+// KnownSums is Sums without the network, and without changing anything: empty where the list would have to be fetched.
+func (c *Cache) KnownSums(source string) map[string]string {
+	u, err := parseSource(source)
 	if err != nil {
-		return "", false
+		return nil
 	}
-	files := []string{c.keptList(list)}
-	if list.Scheme == "file" {
-		files = append([]string{filePath(list)}, files...)
-	}
-	for _, file := range files {
-		if sum, ok := readList(file)[path.Base(u.Path)]; ok {
-			return sum, true
+	if u.Scheme == "file" {
+		if sums := readList(filePath(u)); sums != nil {
+			return sums
 		}
 	}
-	return "", false
+	return readList(c.keptList(u))
 }
 
 // ParseChecksum reads HEX or sha256:HEX; ok is false for everything else.
@@ -73,41 +81,60 @@ func ParseChecksum(s string) (sum string, ok bool) {
 	return sum, IsSHA256(sum)
 }
 
-func (c *Cache) sumFromList(ctx context.Context, name, source string, progress Progress) (string, error) {
+// Sums returns a list of checksums, by file name. enough says what the caller lacks in one; nil: nothing. A list that was fetched once
+// is kept, so that it needs no network again. It is asked for anew with Refresh, and where the kept one is not enough; a list on
+// a disk is always read, unless that is gone by now. What is kept stays until another one is enough.
+func (c *Cache) Sums(ctx context.Context, source string, enough func(sums map[string]string) error, progress Progress) (map[string]string, error) {
 	u, err := parseSource(source)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	kept := c.keptList(u)
+	kept, lacks := c.keptList(u), error(nil)
+	known := func() map[string]string {
+		sums := readList(kept)
+		if sums == nil {
+			return nil
+		}
+		if lacks = enough(sums); lacks != nil {
+			return nil
+		}
+		return sums
+	}
 	if u.Scheme != "file" && !c.Refresh {
-		if sum, ok := readList(kept)[name]; ok {
-			return sum, nil
+		if sums := known(); sums != nil {
+			return sums, nil
 		}
 	}
 	text, err := c.fetchText(ctx, u, sumsLimit, progress)
 	if u.Scheme == "file" && errors.Is(err, os.ErrNotExist) { // the disk that it was on may be gone by now
-		if sum, ok := readList(kept)[name]; ok {
-			return sum, nil
+		if sums := known(); sums != nil {
+			return sums, nil
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("fetching %q: %w", redacted(source), err)
+		err = fmt.Errorf("fetching %q: %w", redacted(source), err)
+		if lacks != nil {
+			err = fmt.Errorf("the list that is kept %w; %w", lacks, err)
+		}
+		return nil, err
 	}
 	sums, err := ParseSums(text)
 	if err != nil {
-		return "", fmt.Errorf("%q: %w", redacted(source), err)
+		return nil, fmt.Errorf("%q: %w", redacted(source), err)
 	}
-	sum, ok := sums[name]
-	if !ok {
-		return "", fmt.Errorf("%q names no checksum of %q", redacted(source), name)
+	if err := enough(sums); err != nil {
+		return nil, fmt.Errorf("%q %w", redacted(source), err)
 	}
 	if err := c.keepList(ctx, kept, text, progress.say); err != nil {
-		return "", fmt.Errorf("keeping %q: %w", redacted(source), err)
+		return nil, fmt.Errorf("keeping %q: %w", redacted(source), err)
 	}
-	return sum, nil
+	return sums, nil
 }
 
 func (c *Cache) keepList(ctx context.Context, file string, text []byte, say func(string)) error {
+	if have, err := os.ReadFile(file); err == nil && bytes.Equal(have, text) {
+		return nil
+	}
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -557,15 +557,19 @@ func TestFetchText(t *testing.T) {
 			if tt.source == "" {
 				tt.source = l.URL + "/sha256sum-amd64.txt"
 			}
-			got, err := l.cache.FetchText(t.Context(), tt.source, tt.limit, Progress{})
+			var got []byte
+			u, err := parseSource(tt.source)
+			if err == nil {
+				got, err = l.cache.fetchText(t.Context(), u, tt.limit, Progress{})
+			}
 			if l.requests.Load() != tt.requests {
 				t.Errorf("%d requests, want %d", l.requests.Load(), tt.requests)
 			}
 			if tt.want == "" && (err != nil || string(got) != text) {
-				t.Errorf("FetchText = %q, %v", got, err)
+				t.Errorf("fetchText = %q, %v", got, err)
 			}
 			if tt.want != "" && (err == nil || got != nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("FetchText = %q, %v; want %q", got, err, tt.want)
+				t.Errorf("fetchText = %q, %v; want %q", got, err, tt.want)
 			}
 		})
 	}

@@ -9,19 +9,7 @@ import (
 	"os"
 )
 
-// FetchText returns a small file's content, which is not kept. More than limit bytes are an error.
-func (c *Cache) FetchText(ctx context.Context, source string, limit int64, progress Progress) ([]byte, error) {
-	u, err := parseSource(source)
-	if err != nil {
-		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
-	}
-	text, err := c.fetchText(ctx, u, limit, progress)
-	if err != nil {
-		return nil, fmt.Errorf("fetching %q: %w", redacted(source), err)
-	}
-	return text, nil
-}
-
+// fetchText returns a small file's content, which is not kept. More than limit bytes are an error.
 func (c *Cache) fetchText(ctx context.Context, u *url.URL, limit int64, progress Progress) ([]byte, error) {
 	var text []byte
 	err := c.attempts(ctx, u, Progress{Say: progress.Say}, func(ctx context.Context, client *http.Client, _ *watch) error {

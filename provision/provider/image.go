@@ -21,7 +21,7 @@ import (
 type Downloads interface {
 	Checksum(ctx context.Context, source, checksum string, progress fetch.Progress) (sha256 string, err error)
 	Fetch(ctx context.Context, source, sha256 string, most int64, progress fetch.Progress) (path string, err error)
-	FetchText(ctx context.Context, source string, max int64, progress fetch.Progress) ([]byte, error)
+	Sums(ctx context.Context, list string, enough func(sums map[string]string) error, progress fetch.Progress) (map[string]string, error)
 	Place(source, sha256 string) (path string, err error)
 }
 

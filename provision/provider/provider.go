@@ -20,7 +20,6 @@ import (
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
-	"github.com/labctl/labctl/k3s"
 )
 
 // Options is what the provider works with.
@@ -29,7 +28,6 @@ type Options struct {
 	Folder     *labdir.Folder
 	Hypervisor Hypervisor
 	Images     Downloads
-	Releases   string // folder where the lists of releases' checksums are kept
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
 	Arch       string // of the guests: amd64
 	Timeouts   Timeouts
@@ -96,7 +94,6 @@ type kind struct {
 func New(ctx context.Context, o Options) *Provider {
 	p := &Provider{
 		o: o, run: ctx, archives: map[string]map[string]string{}, rolling: newRolling(),
-		releases: releases{files: map[string]k3s.Archive{}, sums: map[string]string{}},
 	}
 	p.conns = newConnections(o)
 	p.kinds = map[string]kind{

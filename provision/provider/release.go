@@ -2,8 +2,8 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/fetch"
@@ -18,9 +18,8 @@ type release struct {
 
 // releases remembers what was fetched in this run.
 type releases struct {
-	sync.Mutex
-	files map[string]k3s.Archive // by URL; the binary, too
-	sums  map[string]string      // of local files, by path
+	lists once[[]k3s.Download]
+	files once[k3s.Archive] // by URL; the binary, too
 }
 
 // artifacts fetches and verifies a release's binary, once a run.
@@ -36,17 +35,12 @@ func (p *Provider) release(ctx context.Context, l config.K3s, step func(string))
 	if err != nil {
 		return r, err
 	}
-	p.releases.Lock()
-	defer p.releases.Unlock()
 	for _, d := range downloads {
-		have, ok := p.releases.files[d.URL]
-		if !ok {
-			path, err := p.o.Images.Fetch(ctx, d.URL, d.SHA256, fetch.MostOfFile, fetch.Steps(step, "downloading "+d.What))
-			if err != nil {
-				return r, fmt.Errorf("%s: %w", d.What, err)
-			}
-			have = k3s.Archive{Name: d.Name, Path: path, SHA256: d.SHA256}
-			p.releases.files[d.URL] = have
+		have, err := p.releases.files.do(ctx, d.URL, func() { step("waiting for the download of " + d.What) }, func() (k3s.Archive, error) {
+			return p.download(ctx, d, step)
+		})
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", d.What, err)
 		}
 		if d.Name == "" {
 			r.binary = k3s.Artifacts{Binary: have.Path, SHA256: have.SHA256}
@@ -57,27 +51,38 @@ func (p *Provider) release(ctx context.Context, l config.K3s, step func(string))
 	return r, nil
 }
 
-// downloads lists what l asks for, with the checksums of local files filled in.
-func (p *Provider) downloads(ctx context.Context, l config.K3s, step func(string)) ([]k3s.Download, error) {
-	p.releases.Lock()
-	defer p.releases.Unlock()
-	what := "fetching the checksums of k3s " + l.Version
-	step(what)
-	all, err := k3s.Downloads(ctx, p.o.Images, p.o.Releases, l, p.o.Arch, fetch.Steps(step, what))
-	if err != nil {
-		return nil, err
+// download fetches a file. Where its bytes are not what the kept list of checksums says, the list is asked for anew.
+func (p *Provider) download(ctx context.Context, d k3s.Download, step func(string)) (k3s.Archive, error) {
+	fetched := func() (string, error) {
+		return p.o.Images.Fetch(ctx, d.URL, d.SHA256, fetch.MostOfFile, fetch.Steps(step, "downloading "+d.What))
 	}
-	for i, d := range all {
-		if d.SHA256 != "" {
-			continue
+	path, err := fetched()
+	if errors.Is(err, fetch.ErrChecksum) {
+		if d, err = k3s.Corrected(ctx, p.o.Images, d, err, fetch.Steps(step, "fetching the checksum of "+d.What)); err == nil {
+			path, err = fetched()
 		}
-		if p.releases.sums[d.URL] == "" {
+	}
+	return k3s.Archive{Name: d.Name, Path: path, SHA256: d.SHA256}, err
+}
+
+// downloads lists what l asks for, with the checksums of local files filled in, once a run.
+func (p *Provider) downloads(ctx context.Context, l config.K3s, step func(string)) ([]k3s.Download, error) {
+	what := "the checksums of k3s " + l.Version
+	return p.releases.lists.do(ctx, fmt.Sprintf("%+v", l), func() { step("waiting for " + what) }, func() ([]k3s.Download, error) {
+		step("fetching " + what)
+		all, err := k3s.Downloads(ctx, p.o.Images, l, p.o.Arch, fetch.Steps(step, "fetching "+what))
+		if err != nil {
+			return nil, err
+		}
+		for i, d := range all {
+			if d.SHA256 != "" {
+				continue
+			}
 			step("reading " + d.What)
-			if p.releases.sums[d.URL], err = fetch.SHA256(ctx, d.URL); err != nil {
+			if all[i].SHA256, err = fetch.SHA256(ctx, d.URL); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.What, err)
 			}
 		}
-		all[i].SHA256 = p.releases.sums[d.URL]
-	}
-	return all, nil
+		return all, nil
+	})
 }
