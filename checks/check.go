@@ -92,7 +92,7 @@ func Select(catalogue []Check, names ...string) ([]Check, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("no check or area is called %q: the areas are %s", name, strings.Join(areasOf(catalogue), ", "))
+			return nil, fmt.Errorf("no check or area is called %q: the areas are %s", name, strings.Join(Areas(catalogue), ", "))
 		}
 	}
 	var selected []Check
@@ -104,8 +104,8 @@ func Select(catalogue []Check, names ...string) ([]Check, error) {
 	return selected, nil
 }
 
-// areasOf lists the areas of checks, each once, in the order of the catalogue.
-func areasOf(catalogue []Check) []string {
+// Areas lists the areas of checks, each once, in the order of the catalogue.
+func Areas(catalogue []Check) []string {
 	var areas []string
 	for _, c := range catalogue {
 		if !slices.Contains(areas, c.Area) {

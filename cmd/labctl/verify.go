@@ -38,7 +38,10 @@ func (a *app) newVerifyCmd() *cobra.Command {
 it. It changes nothing. With the numbers of exercises it runs the checks that these need, and collects no more than that.
 
 With --evidence it judges what "labctl collect" has written, on any computer and without the lab. With --wait it asks again until all checks
-pass or the time is over, and ends with its last verdict.`,
+pass or the time is over, and ends with its last verdict.
+
+--only and --skip take ids of checks, which the report names, and areas:
+` + areas() + `.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
 	}
@@ -50,11 +53,11 @@ pass or the time is over, and ends with its last verdict.`,
 	return cmd
 }
 
-func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions) error {
+func (a *app) runVerify(ctx context.Context, numbers []string, o verifyOptions) error {
 	if err := a.wantOutput("text", "json", "junit", "tap"); err != nil {
 		return err
 	}
-	selected, err := selectChecks(exercises, o)
+	selected, err := selectChecks(numbers, o)
 	if err != nil {
 		return usage(err)
 	}
@@ -76,7 +79,17 @@ func (a *app) runVerify(ctx context.Context, exercises []string, o verifyOptions
 	if status := rep.ExitCode(); status != exitOK {
 		return errQuiet(status)
 	}
-	return inapplicable(exercises, rep)
+	if err := inapplicable(numbers, rep); err != nil {
+		return err
+	}
+	if a.output == "text" {
+		next, err := nextExercise(numbers)
+		if err != nil {
+			return err
+		}
+		a.ui.Print(fmt.Sprintf("next        %s\n", a.next(strings.TrimSpace("labs "+next))))
+	}
+	return nil
 }
 
 // inapplicable is the error of a verification that passed and proved nothing of an exercise that it was asked about: none of the checks
@@ -107,6 +120,32 @@ func inapplicable(numbers []string, rep checks.Report) error {
 		}
 	}
 	return nil
+}
+
+// areas are the areas of checks as they can be typed, for the help.
+func areas() string {
+	all := checks.Areas(checks.Catalogue())
+	for i, area := range all {
+		all[i] = strings.ToLower(strings.ReplaceAll(area, " ", "-"))
+	}
+	return strings.Join(all, ", ")
+}
+
+// nextExercise is the number of the exercise after the last of these; empty where none was named, or none follows: then the list is next.
+func nextExercise(numbers []string) (string, error) {
+	all, err := exercises()
+	if err != nil || len(numbers) == 0 {
+		return "", err
+	}
+	last, err := labs.Get(all, numbers[len(numbers)-1])
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(all, func(e labs.Exercise) bool { return e.Number == last.Number })
+	if i < 0 || i+1 == len(all) {
+		return "", nil
+	}
+	return all[i+1].Number, nil
 }
 
 // judgeFile judges a bundle. The lab that it is about stands in it.
