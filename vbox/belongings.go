@@ -15,7 +15,7 @@ var ErrForeignMedium = errors.New("was not made by labctl")
 type Belongings struct {
 	// Own are the disk and the seed that are noted on the machine, and the disks that its snapshots have put on top of that disk.
 	Own []Medium
-	// Foreign are those that would be lost with the machine all the same: others in its folder, and disks anywhere that are linked to one
+	// Foreign are those that would be lost with the machine all the same: others in the folder of its settings, and disks anywhere that are linked to one
 	// of its own, which cannot go while they are there.
 	Foreign []ForeignMedium
 
@@ -78,7 +78,7 @@ func (c *Client) belongings(ctx context.Context, m Machine, ownerKey string) (Be
 			b.Own = append(b.Own, medium)
 		case linked && own(parent):
 			b.Foreign = append(b.Foreign, ForeignMedium{Medium: medium, LinkedTo: parent.Path})
-		case c.below(medium.Path, filepath.Dir(m.ConfigFile)), disk != "" && c.below(medium.Path, filepath.Dir(disk)) && !c.samePath(medium.Path, base):
+		case c.below(medium.Path, filepath.Dir(m.ConfigFile)):
 			b.Foreign = append(b.Foreign, ForeignMedium{Medium: medium})
 		}
 	}

@@ -16,7 +16,11 @@ import (
 
 // onlyOurs refuses to remove the lab while something that was not made for it would be lost: machines are the lab's own.
 func (s *session) onlyOurs(ctx context.Context, hypervisor *vbox.Client, machines []markedMachine) error {
-	return errors.Join(s.noMachineBelow(ctx, hypervisor, machines), s.noMediumBelow(ctx, hypervisor, machines))
+	var refs []vbox.MachineRef
+	for _, m := range machines {
+		refs = append(refs, m.MachineRef)
+	}
+	return errors.Join(s.noMachineBelow(ctx, hypervisor, machines), s.noMediumBelow(ctx, hypervisor, "destroy", s.folder.Path, refs))
 }
 
 // noMachineBelow refuses to remove the lab's folder while a machine that is not the lab's has files there.
@@ -45,9 +49,9 @@ func (s *session) noMachineBelow(ctx context.Context, hypervisor *vbox.Client, o
 	return nil
 }
 
-// noMediumBelow refuses to remove the lab while a disk or a DVD image that was not made for it is in its folder, or is linked to a disk
-// of its machines.
-func (s *session) noMediumBelow(ctx context.Context, hypervisor *vbox.Client, machines []markedMachine) error {
+// noMediumBelow refuses to remove machines with a folder while a disk or a DVD image that was not made for the lab is in that folder, or is
+// linked to a disk of theirs.
+func (s *session) noMediumBelow(ctx context.Context, hypervisor *vbox.Client, verb, folder string, machines []vbox.MachineRef) error {
 	own := map[string]bool{} // by UUID
 	var foreign []vbox.ForeignMedium
 	for _, m := range machines {
@@ -73,15 +77,10 @@ func (s *session) noMediumBelow(ctx context.Context, hypervisor *vbox.Client, ma
 	}
 	for _, m := range media {
 		known := slices.ContainsFunc(foreign, func(f vbox.ForeignMedium) bool { return f.UUID == m.UUID })
-		if !own[m.UUID] && !known && below(m.Path, s.folder.Path) && !s.leftBehind(m, byUUID) {
+		if !own[m.UUID] && !known && below(m.Path, folder) && !s.leftBehind(m, byUUID) {
 			foreign = append(foreign, vbox.ForeignMedium{Medium: m})
 		}
 	}
-	return refuseForeign(ctx, hypervisor, "destroy", foreign)
-}
-
-// refuseForeign names what a command would lose that was not made for the lab.
-func refuseForeign(ctx context.Context, hypervisor *vbox.Client, verb string, foreign []vbox.ForeignMedium) error {
 	var errs []error
 	for _, f := range foreign {
 		errs = append(errs, hypervisor.Refuse(ctx, f))

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/provision"
 	"github.com/labctl/labctl/provision/engine"
 	"github.com/labctl/labctl/vbox"
@@ -173,11 +172,7 @@ func (b *builder) confirm(ctx context.Context, hypervisor *vbox.Client, lost []e
 				m.UUID = r.ID
 			}
 		}
-		have, err := hypervisor.Belongings(ctx, m.UUID, labdir.OwnerKey)
-		if err != nil && !errors.Is(err, vbox.ErrInaccessible) && !errors.Is(err, vbox.ErrNotFound) {
-			return fmt.Errorf("looking at the disks of machine %q: %w", c.Name, err)
-		}
-		if err := refuseForeign(ctx, hypervisor, "up", have.Foreign); err != nil {
+		if err := b.noMediumBelow(ctx, hypervisor, "up", b.folder.Machine(c.Name).Path, []vbox.MachineRef{m}); err != nil {
 			return err
 		}
 		gone, err := withDisk(ctx, hypervisor, m)
