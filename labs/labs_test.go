@@ -356,3 +356,32 @@ func TestSimulatedNote(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Prose must fit a usual terminal window; tables and what programs print are as wide as they are.
+func TestProseIsNotTooWide(t *testing.T) {
+	const widest = 140 // columns; a Hangul syllable takes two
+	for _, e := range all(t) {
+		for _, l := range Languages() {
+			page, err := Render(e, l, config.Default())
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside := false
+			for line := range strings.Lines(page.Body) {
+				if strings.HasPrefix(line, fence) {
+					inside = !inside
+				}
+				width := 0
+				for _, r := range strings.TrimSpace(line) {
+					width++
+					if r >= '가' && r <= '힣' {
+						width++
+					}
+				}
+				if !inside && width > widest && !strings.HasPrefix(line, "|") {
+					t.Errorf("%s %s, %d columns: %s", e.Number, l, width, line)
+				}
+			}
+		}
+	}
+}
