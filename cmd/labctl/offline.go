@@ -12,8 +12,8 @@ import (
 	"github.com/labctl/labctl/internal/labdir"
 )
 
-// pulledImages says which container images the nodes pull themselves, as far as labctl.yaml tells; empty if it asks for archives of
-// k3s's images and of others, which are then the demo's.
+// pulledImages says which container images the nodes pull themselves, as far as labctl.yaml and the archives in it tell; empty if it asks
+// for the archive of k3s's images, and for others that hold the demo's.
 func pulledImages(lab *config.Lab) string {
 	demo := fmt.Sprintf("the demo's container images (%s, %s), unless a mirror has them: name archives of them in k3s.images", lab.Demo.WebImage, lab.Demo.HelloImage)
 	switch {
@@ -24,7 +24,27 @@ func pulledImages(lab *config.Lab) string {
 	case len(lab.K3s.Images) == 0:
 		return demo
 	}
-	return ""
+	held, unread := map[string]bool{}, false
+	for _, a := range lab.K3s.Images {
+		names, err := archivedImages(strings.TrimPrefix(a.URL, "file://"))
+		unread = unread || err != nil
+		for _, name := range names {
+			held[name] = true
+		}
+	}
+	var missing []string
+	for _, name := range []string{lab.Demo.WebImage, lab.Demo.HelloImage} {
+		if !held[imageName(name)] {
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return ""
+	case unread:
+		return fmt.Sprintf("the demo's container images (%s), unless the archives in k3s.images hold them, which can't be told here, or a mirror has them", strings.Join(missing, ", "))
+	}
+	return fmt.Sprintf("the demo's container images (%s), which no archive in k3s.images holds, unless a mirror has them", strings.Join(missing, ", "))
 }
 
 // offlineFacts looks which of the files that up needs are in the cache.
@@ -33,7 +53,7 @@ func (a *app) offlineFacts(ctx context.Context, lab *config.Lab, data, cache str
 	supplies, unknown := s.known(ctx, lab)
 	facts := &doctor.OfflineFacts{Missing: unknown, Pulled: pulledImages(lab)}
 	for _, u := range supplies {
-		if here := u.sha256 == "" && exists(strings.TrimPrefix(u.source, "file://")); !here && !s.cache.Has(u.source, u.sha256) {
+		if here := exists(strings.TrimPrefix(u.source, "file://")); !here && !s.cache.Has(u.source, u.sha256) {
 			facts.Missing = append(facts.Missing, u.what)
 		}
 	}
