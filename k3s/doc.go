@@ -80,6 +80,7 @@
 //	KUBECTL get services -A -o json
 //	KUBECTL patch service NAME -n NAMESPACE --subresource=status --type=merge -p PATCH
 //	KUBECTL get deployments,daemonsets,pods -A -o json
+//	KUBECTL get events -n NAMESPACE --field-selector FIELDS -o json
 //	KUBECTL get pods -n NAMESPACE -l LABELS -o json
 //	KUBECTL delete --wait=false pods -n NAMESPACE -l LABELS
 //

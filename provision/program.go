@@ -2,6 +2,7 @@ package provision
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -165,12 +166,7 @@ func (r *registry) add(kind, name string, in pulumi.Map, opts ...pulumi.Resource
 
 // with returns a new map that holds both.
 func with(a, b pulumi.Map) pulumi.Map {
-	m := pulumi.Map{}
-	for k, v := range a {
-		m[k] = v
-	}
-	for k, v := range b {
-		m[k] = v
-	}
+	m := maps.Clone(a)
+	maps.Copy(m, b)
 	return m
 }

@@ -50,7 +50,8 @@ func (s *session) builder(ctx context.Context, destroying bool, timeouts provide
 		Provider: b.provider, Find: b.provider.Find, Unfinished: provider.Unfinished, OnEvent: progress.event,
 	})
 	if err != nil {
-		return nil, errors.Join(err, b.provider.Close())
+		b.provider.Close()
+		return nil, err
 	}
 	return b, nil
 }
@@ -121,7 +122,8 @@ func (b *builder) parts() provision.Parts {
 }
 
 func (b *builder) close() error {
-	return errors.Join(b.stack.Close(), b.provider.Close())
+	defer b.provider.Close()
+	return b.stack.Close()
 }
 
 // cause prefers what the provider knows of a failed run to what came through the engine.

@@ -30,7 +30,7 @@ func (p *Provider) nodeBinary() kind {
 }
 
 func (p *Provider) ensureBinary(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in)
+	n, err := p.node(in.text("name"))
 	if err != nil {
 		return "", "", err
 	}

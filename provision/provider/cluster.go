@@ -53,7 +53,7 @@ func (p *Provider) agent() kind {
 }
 
 func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in)
+	n, err := p.node(in.text("name"))
 	if err != nil {
 		return "", "", err
 	}
@@ -107,7 +107,7 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 }
 
 func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in)
+	n, err := p.node(in.text("name"))
 	if err != nil {
 		return "", "", err
 	}
@@ -307,10 +307,10 @@ func (p *Provider) sameRegistry(in props) (bool, error) {
 	return registries == in.text("registries") && proxy == in.text("proxy"), err
 }
 
-func (p *Provider) node(in props) (config.Node, error) {
-	n, ok := p.o.Lab.Node(in.text("name"))
+func (p *Provider) node(name string) (config.Node, error) {
+	n, ok := p.o.Lab.Node(name)
 	if !ok {
-		return n, fmt.Errorf("the lab has no node %q", in.text("name"))
+		return n, fmt.Errorf("the lab has no node %q", name)
 	}
 	return n, nil
 }

@@ -186,7 +186,7 @@ func (c *connections) forget(name string) {
 	}
 }
 
-func (c *connections) close() error {
+func (c *connections) close() {
 	c.mu.Lock()
 	var names []string
 	for name := range c.links {
@@ -196,7 +196,6 @@ func (c *connections) close() error {
 	for _, name := range names {
 		c.forget(name)
 	}
-	return nil
 }
 
 func hostOnly(n config.Node) string { return net.JoinHostPort(n.Address.String(), "22") }

@@ -52,7 +52,7 @@ func (p *Provider) image() kind {
 		remove: func(ctx context.Context, id string, _ props, step func(string)) error {
 			step("keeping the image in the cache")
 			err := p.o.Hypervisor.CloseMedium(ctx, id, false) // out of VirtualBox's registry, not off the disk
-			if errors.Is(err, vbox.ErrNotFound) || errors.Is(err, vbox.ErrInUse) || errors.Is(err, vbox.ErrInvalidState) {
+			if errors.Is(err, vbox.ErrInUse) || errors.Is(err, vbox.ErrInvalidState) {
 				return nil // another lab's machines are linked to it
 			}
 			return err

@@ -22,7 +22,7 @@ func (p *Provider) nodeImages() kind {
 }
 
 func (p *Provider) ensureImages(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in)
+	n, err := p.node(in.text("name"))
 	if err != nil {
 		return "", "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"regexp"
@@ -105,10 +106,7 @@ func (p *Provider) readMachine(ctx context.Context, id string, in props) (props,
 	if err != nil || !ok {
 		return nil, err
 	}
-	now := props{}
-	for k, v := range in {
-		now[k] = v
-	}
+	now := maps.Clone(in)
 	now["cpus"], now["memoryMiB"] = float64(m.CPUs), float64(m.MemoryMiB)
 	now["running"] = running(m)
 	if running(m) && !p.o.Folder.Machine(in.text("name")).Booted() {
@@ -295,9 +293,9 @@ func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
 	if try > 0 { // another instance: cloud-init does everything again
 		instance += fmt.Sprintf("-%d", try)
 	}
-	n, ok := p.o.Lab.Node(node)
-	if !ok {
-		return fmt.Errorf("the lab has no node %q", node)
+	n, err := p.node(node)
+	if err != nil {
+		return err
 	}
 	hosts := map[string]netip.Addr{}
 	for _, n := range p.o.Lab.Nodes {
@@ -313,11 +311,11 @@ func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
 
 // waitBooted waits for SSH on the host-only address, then for cloud-init to finish.
 func (p *Provider) waitBooted(ctx context.Context, node string, step func(string)) error {
-	n, ok := p.o.Lab.Node(node)
-	if !ok {
-		return fmt.Errorf("the lab has no node %q", node)
+	n, err := p.node(node)
+	if err != nil {
+		return err
 	}
-	err := wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for SSH on %q (%s)", node, n.Address), func(ctx context.Context) error {
+	err = wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for SSH on %q (%s)", node, n.Address), func(ctx context.Context) error {
 		return p.conns.wait(ctx, n, step)
 	})
 	console := p.o.Folder.Machine(node)

@@ -280,7 +280,7 @@ func (p *Provider) leaveNetwork(ctx context.Context, id, owner string, step func
 		return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(id), strings.Join(users, ","))
 	}
 	step("removing the host-only network")
-	if err := p.o.Hypervisor.RemoveHostOnly(ctx, id); err != nil && !errors.Is(err, vbox.ErrNotFound) {
+	if err := p.o.Hypervisor.RemoveHostOnly(ctx, id); err != nil {
 		return err
 	}
 	return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(id), "")

@@ -54,7 +54,8 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{Boot: 10 * time.Minute, K3s: 10 * time.Minute, Demo: 15 * time.Minute, Stop: 2 * time.Minute, Reach: 10 * time.Second}
 }
 
-// Provider implements Pulumi's resource provider protocol. It keeps nothing but connections and the errors it reported.
+// Provider implements Pulumi's resource provider protocol, for one run. What it keeps is that run's: connections, what was fetched, whose
+// turn it is, the errors it reported. What outlasts the run is in the engine's state, in the lab's folder and in VirtualBox.
 type Provider struct {
 	pulumirpc.UnimplementedResourceProviderServer
 	o     Options
@@ -113,7 +114,7 @@ func New(ctx context.Context, o Options) *Provider {
 func (p *Provider) Doom(nodes map[string]bool) { p.doomed = nodes }
 
 // Close ends the connections to the nodes.
-func (p *Provider) Close() error { return p.conns.close() }
+func (p *Provider) Close() { p.conns.close() }
 
 // Failures returns the errors of this run, in the order in which they happened.
 func (p *Provider) Failures() []Failure {
