@@ -66,6 +66,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
+	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if cerr := a.ui.Close(); err == nil {
 		err = cerr
@@ -111,7 +113,10 @@ network card) and proves what is true of its network.
   labctl --simulate up     the same without VirtualBox`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := noEmptyFlag(cmd); err != nil {
+				return err
+			}
 			switch a.color {
 			case "auto", "always", "never":
 			default:

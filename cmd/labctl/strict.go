@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// refuseUnknown makes a command that only holds others refuse what is none of them: cobra would print its help and succeed, and a script
+// would take a mistyped word for done.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.HasSubCommands() && !c.Runnable() {
+			c.Args = cobra.NoArgs
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+		refuseUnknown(c)
+	}
+}
+
+// noEmptyFlag refuses a flag that was given an empty value, as by a variable of a shell that is not set: it would be as if the flag were not
+// there, and another lab, or a lab instead of evidence, be judged.
+func noEmptyFlag(cmd *cobra.Command) error {
+	var problems []error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		empty := f.Value.String() == ""
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			empty = len(list.GetSlice()) == 0
+		}
+		if empty {
+			problems = append(problems, fmt.Errorf("--%s: its value is empty", f.Name))
+		}
+	})
+	return errors.Join(problems...)
+}
