@@ -59,6 +59,9 @@ func (a *app) runFix(ctx context.Context, ids []string) (err error) {
 	undone, err := b.Fix(ctx, ids...)
 	if err != nil {
 		s.ui.Fail(id, "undoing them failed")
+		if errors.Is(err, fault.ErrJournal) {
+			return err // again it would be the same
+		}
 		return s.fixHint(ctx, err)
 	}
 	if err := s.recovered(ctx, b.Step); err != nil {

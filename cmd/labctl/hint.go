@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/labctl/labctl/internal/fault"
 	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
@@ -23,6 +24,8 @@ func hintFor(err error) string {
 		return "the machine was replaced behind labctl's back, or another one answers on its address: see labctl status"
 	case errors.Is(err, labdir.ErrDamaged), errors.Is(err, ssh.ErrConfig):
 		return "put the file back, or remove what is left of the lab: labctl destroy"
+	case errors.Is(err, fault.ErrJournal):
+		return "remove that file, then: labctl up, which mends most of what faults change; labctl destroy and labctl up mend the rest"
 	case errors.Is(err, k3s.ErrImagePull):
 		return "if the nodes can't reach the registry, give them a mirror or a proxy (registries, proxy), or the images themselves " +
 			"(k3s.airgap, k3s.images) in labctl.yaml, then: labctl up"

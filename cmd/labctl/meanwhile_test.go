@@ -44,7 +44,7 @@ func TestDamagedMeanwhile(t *testing.T) {
 			return sim.Ruling{}
 		})
 		status, _, errs := s.run("--lab", lab, "up", "--to", "machines", "--timeout", "30s") // without the limit a wait takes minutes
-		if status != exitUnable || !strings.Contains(errs, row.says) || !strings.Contains(errs, "labctl: hint: ") || !strings.Contains(errs, "labctl destroy") {
+		if status != exitUnable || !strings.Contains(errs, row.says) || !strings.Contains(errs, "labctl: hint: ") || !strings.Contains(errs, "destroy") {
 			t.Errorf("%s: status %d\n%s", row.name, status, errs)
 		}
 		if _, err := os.Stat(filepath.Join(s.folder(), "pulumi")); err != nil != (row.name == "the folder is lost") {

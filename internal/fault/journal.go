@@ -30,6 +30,9 @@ type journalFile struct {
 
 const schema = "labctl/v1"
 
+// ErrJournal says that the journal is there and can't be understood: what its faults have changed is not known.
+var ErrJournal = errors.New("it is damaged, or of another version")
+
 // Entries returns the faults in the lab, in the order in which they were injected.
 func (j Journal) Entries() ([]Entry, error) {
 	data, err := os.ReadFile(j.Path)
@@ -41,10 +44,10 @@ func (j Journal) Entries() ([]Entry, error) {
 	}
 	var f journalFile
 	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, fmt.Errorf("reading which faults are in the lab: %q: %w", j.Path, err)
+		return nil, fmt.Errorf("reading which faults are in the lab: %q: %w: %w", j.Path, ErrJournal, err)
 	}
 	if f.Schema != schema {
-		return nil, fmt.Errorf("reading which faults are in the lab: %q is of schema %q, and this labctl knows %q", j.Path, f.Schema, schema)
+		return nil, fmt.Errorf("reading which faults are in the lab: %q: %w: its schema is %q, and this labctl knows %q", j.Path, ErrJournal, f.Schema, schema)
 	}
 	return f.Faults, nil
 }
