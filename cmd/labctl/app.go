@@ -40,8 +40,9 @@ type app struct {
 
 	subcommands []string // their names
 
-	begun bool   // the command line was in order
-	safe  string // what it is safe to do after an interruption
+	over  <-chan struct{} // closed when the run is interrupted
+	begun bool            // the command line was in order
+	safe  string          // what it is safe to do after an interruption
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env func(string) string) *app {
@@ -58,6 +59,7 @@ func (a *app) printer(color string) *ui.Printer {
 
 // run parses the arguments, runs the command and returns the exit status.
 func (a *app) run(ctx context.Context, args []string) int {
+	a.over = ctx.Done()
 	root := a.newRootCmd()
 	for _, c := range root.Commands() {
 		a.subcommands = append(a.subcommands, c.Name())

@@ -138,19 +138,18 @@ func (a *app) configured() (*config.Lab, error) {
 	if file == "" {
 		file = "labctl.yaml"
 	}
-	f, err := os.Open(file)
+	const most = 1 << 20 // and one byte more, so that Parse can tell: /dev/zero has no end
+	var b []byte
+	err := a.readInput(file, func(r io.Reader) (err error) {
+		b, err = io.ReadAll(io.LimitReader(r, most+1))
+		return err
+	})
 	if a.labFile == "" && errors.Is(err, fs.ErrNotExist) {
 		return config.Default(), nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hinted(exitUsage, err, "labctl --lab "+ssh.Quote(file)+" init writes one")
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	const most = 1 << 20 // and one byte more, so that Parse can tell: /dev/zero has no end
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (a *app) runVerify(ctx context.Context, numbers []string, o verifyOptions) 
 	}
 	var rep checks.Report
 	if o.evidence != "" {
-		rep, err = judgeFile(o.evidence, selected)
+		rep, err = a.judgeFile(o.evidence, selected)
 	} else {
 		rep, err = a.judgeLab(ctx, selected, o.wait)
 	}
@@ -149,15 +148,16 @@ func nextExercise(numbers []string) (string, error) {
 }
 
 // judgeFile judges a bundle. The lab that it is about stands in it.
-func judgeFile(name string, selected []checks.Check) (checks.Report, error) {
-	f, err := os.Open(name)
+func (a *app) judgeFile(name string, selected []checks.Check) (checks.Report, error) {
+	var evidence *collect.Evidence
+	err := a.readInput(name, func(r io.Reader) (err error) {
+		if evidence, err = collect.Read(r); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return checks.Report{}, usage(err)
-	}
-	defer f.Close()
-	evidence, err := collect.Read(f)
-	if err != nil {
-		return checks.Report{}, usage(fmt.Errorf("%q: %w", name, err))
 	}
 	return checks.Evaluate(collect.Parse(evidence), selected), nil
 }
