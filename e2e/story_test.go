@@ -192,7 +192,7 @@ func (l *lab) nothingLeft() {
 		l.t.Error(err)
 	}
 	for _, file := range left {
-		if name := file.Name(); name != ".network.lock" && name != ".ports.lock" { // all labs' own
+		if name := file.Name(); !strings.HasSuffix(name, ".lock") { // those are all labs' own
 			l.t.Errorf("left in the data folder: %s", name)
 		}
 	}
