@@ -113,8 +113,8 @@ func (l *learner) write(lab string) {
 	}
 }
 
-// patience is how long the lab may take to become what the text shows after a change.
-const patience = 20 * time.Second
+// longEnough is how long the lab may take to become what the text shows after a change.
+const longEnough = 20 * time.Second
 
 // reading are commands that may be repeated until the lab has become what the text shows.
 var reading = regexp.MustCompile(`^(kubectl (-n \S+ )?(get|exec|describe)|curl|for |ip |ss |labctl verify)`)
@@ -133,7 +133,7 @@ func (l *learner) do(s labs.Step) {
 		if difference == "" {
 			return
 		}
-		if !reading.MatchString(s.Command) || time.Since(begun) > patience {
+		if !reading.MatchString(s.Command) || time.Since(begun) > longEnough {
 			l.t.Fatalf("%s$ %s\n%s\nstderr of labctl:\n%s", s.Node, s.Command, difference, l.errors)
 		}
 	}
@@ -166,7 +166,7 @@ func (l *learner) typed(s labs.Step) string {
 		return ""
 	}
 	if m := curl.FindStringSubmatch(s.Command); m != nil {
-		limit := patience
+		limit := longEnough
 		if m[2] != "" {
 			limit, _ = time.ParseDuration(m[2] + "s") // digits
 		}

@@ -89,7 +89,7 @@ func (in *login) enter(l *learner, command string) string {
 // answer is what comes before the next prompt, without the command: the terminal shows what is typed, broken where its line ends.
 func (in *login) answer(l *learner, command string) string {
 	l.t.Helper()
-	late := time.NewTimer(3 * patience)
+	late := time.NewTimer(3 * longEnough)
 	defer late.Stop()
 	for {
 		all := in.screen.String()
