@@ -47,6 +47,9 @@ func TestDamagedMeanwhile(t *testing.T) {
 		if status != exitUnable || !strings.Contains(errs, row.says) || !strings.Contains(errs, "labctl: hint: ") || !strings.Contains(errs, "destroy") {
 			t.Errorf("%s: status %d\n%s", row.name, status, errs)
 		}
+		if strings.Contains(errs, "not within") {
+			t.Errorf("%s: it was waited for\n%s", row.name, errs)
+		}
 		if _, err := os.Stat(filepath.Join(s.folder(), "pulumi")); err != nil != (row.name == "the folder is lost") {
 			t.Errorf("%s: the state: %v", row.name, err)
 		}
