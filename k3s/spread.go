@@ -10,6 +10,17 @@ import (
 	"github.com/labctl/labctl/internal/yaml"
 )
 
+// WaitSpread waits until what a manifest describes is available and, if it wants to be, spread over the nodes. nodes is how many there are.
+func WaitSpread(ctx context.Context, server Runner, m Manifest, nodes int, step func(string)) error {
+	if err := WaitDemo(ctx, server, m, step); err != nil {
+		return err
+	}
+	if err := Spread(ctx, server, m, nodes, step); err != nil {
+		return err
+	}
+	return WaitDemo(ctx, server, m, step)
+}
+
 // Spread brings a Deployment that wants its pods spread over the nodes back to that, when a node was made anew: Kubernetes
 // heeds the wish when it places a pod and never moves one. It deletes the pods, and their successors are spread. A rolling
 // restart would not do: it places new pods in view of the old ones. nodes is how many there are. Wait for the demo before and after.

@@ -129,13 +129,7 @@ func (s *session) recovered(ctx context.Context, step func(string)) error {
 		}
 	}
 	for _, m := range k3s.Manifests(s.lab) {
-		if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
-			return err
-		}
-		if err := k3s.Spread(ctx, server, m, len(s.lab.Nodes), step); err != nil {
-			return err
-		}
-		if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
+		if err := k3s.WaitSpread(ctx, server, m, len(s.lab.Nodes), step); err != nil {
 			return err
 		}
 	}

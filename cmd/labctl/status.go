@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -158,28 +158,15 @@ func (s *session) readyNodes(ctx context.Context) map[string]string {
 		return nil
 	}
 	defer c.Close()
-	out, err := c.Run(ctx, "sudo kubectl get nodes -o json", nil)
+	nodes, err := k3s.ReadyNodes(ctx, c)
 	if err != nil {
 		return nil
 	}
-	var list struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Status   struct {
-				Conditions []struct{ Type, Status string }
-			}
-		}
-	}
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil
-	}
 	ready := map[string]string{}
-	for _, n := range list.Items {
-		ready[n.Metadata.Name] = "NotReady"
-		for _, c := range n.Status.Conditions {
-			if c.Type == "Ready" && c.Status == "True" {
-				ready[n.Metadata.Name] = "Ready"
-			}
+	for name, why := range nodes {
+		ready[name] = "Ready"
+		if why != nil {
+			ready[name] = "NotReady"
 		}
 	}
 	return ready

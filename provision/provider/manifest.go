@@ -20,7 +20,7 @@ func (p *Provider) manifest() kind {
 				if err := k3s.Apply(ctx, server, m, step); err != nil {
 					return err
 				}
-				return p.available(ctx, server, m, step)
+				return k3s.WaitSpread(ctx, server, m, len(p.o.Lab.Nodes), step)
 			})
 			return m.Name, m.Name, err
 		},

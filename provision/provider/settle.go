@@ -35,7 +35,7 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 	}
 	return p.onServer(ctx, p.o.Timeouts.Demo, "waiting for the demo", step, func(ctx context.Context, server k3s.Runner) error {
 		for _, m := range k3s.Manifests(p.o.Lab) {
-			if err := p.available(ctx, server, m, step); err != nil {
+			if err := k3s.WaitSpread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
 				return err
 			}
 		}
@@ -52,15 +52,4 @@ func (p *Provider) onServer(ctx context.Context, limit time.Duration, what strin
 		}
 		return work(ctx, server)
 	}, p.o.Lab.Server())
-}
-
-// available waits until what a manifest describes runs, spread over the nodes if it wants to be.
-func (p *Provider) available(ctx context.Context, server k3s.Runner, m k3s.Manifest, step func(string)) error {
-	if err := k3s.WaitDemo(ctx, server, m, step); err != nil {
-		return err
-	}
-	if err := k3s.Spread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
-		return err
-	}
-	return k3s.WaitDemo(ctx, server, m, step)
 }
