@@ -54,6 +54,8 @@ type Stack struct {
 	sm   secrets.Manager
 	snap *deploy.Snapshot
 	host *providerServer
+
+	destroying bool // see Save
 }
 
 // Open reads the stack's state and settles what a killed run has left open. A stack that doesn't exist yet is empty.
@@ -107,8 +109,10 @@ func (s *Stack) Refresh(ctx context.Context) ([]Change, error) {
 	return s.do(ctx, "refresh", nil, nil)
 }
 
-// Destroy removes every resource of the state, dependents first.
+// Destroy removes every resource of the state, dependents first. It also does where the state can't be written, on a full disk.
 func (s *Stack) Destroy(ctx context.Context) ([]Change, error) {
+	s.destroying = true
+	defer func() { s.destroying = false }()
 	return s.do(ctx, "destroy", nil, nil)
 }
 

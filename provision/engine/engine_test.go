@@ -200,6 +200,29 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// On a full disk the state can't be written: up ends there, destroy goes on, and so does one after it.
+func TestStateThatCannotBeWritten(t *testing.T) {
+	dir, s := t.TempDir(), &shelf{things: map[string]*structpb.Struct{}}
+	stack := open(t, dir, s)
+	if _, err := stack.Up(t.Context(), things(map[string]int{"a": 1, "b": 2}), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(stack.file()+".tmp", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stack.Up(t.Context(), things(map[string]int{"a": 1, "b": 2, "c": 3}), nil); err == nil {
+		t.Error("up does not say that it could not write the state")
+	}
+	for _, which := range []string{"destroy", "destroy again"} {
+		if _, err := open(t, dir, s).Destroy(t.Context()); err != nil {
+			t.Errorf("%s: %v", which, err)
+		}
+		if len(s.things) != 0 {
+			t.Errorf("%s leaves %v", which, s.things)
+		}
+	}
+}
+
 func TestFailureLeavesTheRest(t *testing.T) {
 	s := &shelf{things: map[string]*structpb.Struct{}, refuse: "b"}
 	stack := open(t, t.TempDir(), s)

@@ -81,6 +81,16 @@ func (s *Stack) Save(d apitype.TypedDeployment) error {
 	if err != nil {
 		return err
 	}
+	err = s.write(b)
+	if s.destroying {
+		// What the file still names and is gone is gone for the next Destroy, too: so it is after a kill between a step and its Save. And
+		// on a full disk it is Destroy that makes room.
+		return nil //nolint:nilerr // as above
+	}
+	return err
+}
+
+func (s *Stack) write(checkpoint []byte) error {
 	// So that the pulumi command, pointed here, knows the layout.
 	meta := filepath.Join(s.o.Dir, "pulumi/state/.pulumi/meta.yaml")
 	if _, err := os.Stat(meta); err != nil {
@@ -89,7 +99,7 @@ func (s *Stack) Save(d apitype.TypedDeployment) error {
 		}
 	}
 	tmp := s.file() + ".tmp"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+	if err := os.WriteFile(tmp, checkpoint, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(tmp, s.file())
