@@ -75,6 +75,7 @@ type ethernet struct {
 	Match          match    `yaml:"match"`
 	DHCP4          bool     `yaml:"dhcp4"`
 	DHCPIdentifier string   `yaml:"dhcp-identifier,omitempty"`
+	AcceptRA       bool     `yaml:"accept-ra"` // false: networkd would wait 12 seconds for a router, and neither network has one for IPv6
 	Addresses      []string `yaml:"addresses,omitempty"`
 }
 
