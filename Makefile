@@ -69,9 +69,9 @@ e2e:
 e2e-full:
 	LABCTL_E2E_FULL=1 .ci/e2e.sh
 
-## test-slow: every command of every exercise, every fault against every check, on a simulated lab
+## test-slow: every command of every exercise, every fault against every check, on a simulated lab; each without the race detector
 test-slow:
-	$(GO) test -tags slow -run 'TestExercises|TestCompare|TestMatrix' -count 1 -timeout 20m ./cmd/labctl
+	$(GO) test -tags slow -run 'TestExercises|TestCompare|TestMatrix|TestStates' -count 1 -timeout 20m ./cmd/labctl ./internal/sim
 
 ## cross: labctl for the other systems it runs on
 cross:

@@ -101,7 +101,6 @@ func TestNetworkMisbehaves(t *testing.T) {
 	}
 	t.Parallel()
 	s := newStage(t)
-	s.watched = true
 	file := filepath.Join(s.dir, "two.yaml")
 	if err := os.WriteFile(file, []byte(twoNodes), 0o600); err != nil {
 		t.Fatal(err)

@@ -27,8 +27,6 @@ type stage struct {
 	dir  string
 	root string // all that labctl and VirtualBox know of; what save and restore copy
 
-	watched bool // labctl runs in this process: see run
-
 	mu     sync.Mutex
 	decide func(sim.Event) sim.Ruling // nil: nothing goes wrong
 
@@ -237,11 +235,11 @@ func (s *stage) copy(from, to string) {
 }
 
 // run runs labctl and returns its exit status and what it printed: the one that LABCTL_TEST_BINARY names, in a process of its own, or
-// that of the test in this process, where the race detector sees it.
+// that of the test in this process.
 func (s *stage) run(args ...string) (status int, stdout, stderr string) {
 	s.t.Helper()
 	binary := os.Getenv(testBinary)
-	if binary == "" || s.watched {
+	if binary == "" {
 		return s.runLimited(0, args...)
 	}
 	cmd := exec.CommandContext(s.t.Context(), binary, append([]string{"--simulate"}, args...)...)
