@@ -71,7 +71,7 @@ e2e-full:
 
 ## test-slow: every command of every exercise, every fault against every check, on a simulated lab; each without the race detector
 test-slow:
-	$(GO) test -tags slow -run 'TestExercises|TestCompare|TestMatrix|TestStates' -count 1 -timeout 20m ./cmd/labctl ./internal/sim
+	$(GO) test -tags slow -run 'TestExercises|TestCompare|TestMatrix|TestStates' -count 1 -parallel 4 -timeout 20m ./cmd/labctl ./internal/sim
 
 ## cross: labctl for the other systems it runs on
 cross:

@@ -22,6 +22,7 @@ import (
 // TestExercises does what the exercises say, one after the other on one simulated lab, and compares what is printed with what their
 // texts show. (That the languages don't differ in this is tested in package labs.) An exercise that changes labctl.yaml has a lab of its own.
 func TestExercises(t *testing.T) {
+	t.Parallel()
 	const promised = 120 // commands; fewer would mean that texts were cut, or marked as not to be run
 	all, err := exercises()
 	if err != nil {
@@ -39,6 +40,7 @@ func TestExercises(t *testing.T) {
 
 // TestExercisesIPVS does the same in a lab in IPVS mode, which some texts have other sentences for.
 func TestExercisesIPVS(t *testing.T) {
+	t.Parallel()
 	all, err := exercises()
 	if err != nil {
 		t.Fatal(err)

@@ -124,6 +124,7 @@ func (b *bed) healthy(t *testing.T, when string) bool {
 // TestMatrix breaks a simulated lab with every fault, in both of kube-proxy's modes: exactly the checks that the fault declares fail, nothing
 // is unknown, and after the fix all pass again.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	failed := map[config.ProxyMode]map[string]bool{}
 	for _, mode := range []config.ProxyMode{config.ProxyIPTables, config.ProxyIPVS} {
 		failed[mode] = map[string]bool{}
