@@ -52,9 +52,6 @@ const oneNode = "nodes:\n  - {name: cp1, role: server, address: 192.168.56.10}\n
 // anything, and after it has done all. labctl goes on by itself, or, where a call must not be repeated, says what VirtualBox said, and
 // the same command succeeds when it is run again. Nothing is made twice, and nothing is left.
 func TestEveryCallFails(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	s := newStage(t)
 	file := filepath.Join(s.dir, "one.yaml")
@@ -183,9 +180,6 @@ func (s *stage) failOnce(step string, after bool, stderr string) (seen func() in
 // TestCallRefused: an error that does not pass ends the command with what VirtualBox said, and with the end of the machine's log where
 // it could not be started; a call that never ends, at its limit. The next up works.
 func TestCallRefused(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	s := newStage(t)
 	file := filepath.Join(s.dir, "one.yaml")

@@ -103,9 +103,6 @@ func killables() []*killable {
 // LABCTL_KILLS=all tries every step of every command; LABCTL_KILLS=TEXT, the rows with that text. LABCTL_TEST_BINARY names a labctl
 // other than this test's own, one without the race detector for example. LABCTL_TABLES names a folder for the table.
 func TestKilledAnywhere(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	rows := chosenDeaths()
 	first := newActor(t)

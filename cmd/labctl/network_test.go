@@ -96,9 +96,6 @@ func troubles(s *stage) []trouble {
 
 // TestNetworkMisbehaves lets labctl meet each trouble. It succeeds, or ends at its limit and names the cause, and then the next up works.
 func TestNetworkMisbehaves(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	s := newStage(t)
 	file := filepath.Join(s.dir, "two.yaml")

@@ -21,9 +21,6 @@ import (
 // TestSecondOneIsTold holds an up at a step, and meanwhile runs every command that changes the lab: each is told who holds it and since
 // when, and changes nothing. The up then ends as if nothing had been.
 func TestSecondOneIsTold(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	a := &actor{stage: newStage(t)}
 	s := a.stage
@@ -66,9 +63,6 @@ func TestSecondOneIsTold(t *testing.T) {
 // TestTwoLabsAtOnce makes two labs at the same time, with another that is there already: they share what they can and have the rest for
 // themselves. Each is destroyed without touching the other; a lab that wants another's addresses is refused before anything is made.
 func TestTwoLabsAtOnce(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	a := &actor{stage: newStage(t)}
 	s := a.stage
@@ -214,9 +208,6 @@ func meeting(steps ...string) func(sim.Event) sim.Ruling {
 // TestDamagedFolder damages a lab's folder in each way in which folders are: up tells what it is and the way out, invents nothing and
 // touches nothing foreign, and destroy finds what is the lab's by its mark.
 func TestDamagedFolder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	s := newStage(t)
 	lab := filepath.Join(s.dir, "lab.yaml")
@@ -302,9 +293,6 @@ func (s *stage) moveMachine(to string) error {
 // TestCopiedFolder: a copy of a lab's folder under another lab's name has that one's keys and id. It is refused, and destroy removes the
 // copy and nothing else.
 func TestCopiedFolder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not run: -short leaves out what takes minutes")
-	}
 	t.Parallel()
 	s := newStage(t)
 	lab, other := filepath.Join(s.dir, "lab.yaml"), filepath.Join(s.dir, "other.yaml")

@@ -81,13 +81,12 @@ func (s *Stack) Save(d apitype.TypedDeployment) error {
 	if err != nil {
 		return err
 	}
-	err = s.write(b)
-	if s.destroying {
-		// What the file still names and is gone is gone for the next Destroy, too: so it is after a kill between a step and its Save. And
-		// on a full disk it is Destroy that makes room.
-		return nil //nolint:nilerr // as above
+	if err := s.write(b); err != nil && !s.destroying {
+		return err
 	}
-	return err
+	// What the file still names and is gone is gone for the next Destroy, too: so it is after a kill between a step and its Save. And
+	// on a full disk it is Destroy that makes room.
+	return nil
 }
 
 func (s *Stack) write(checkpoint []byte) error {
