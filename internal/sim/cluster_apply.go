@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -567,4 +568,13 @@ func (n *nodeRecord) repels(p *podRecord, effects ...string) bool {
 				(m["effect"] == "" || m["effect"] == t.Effect)
 		})
 	})
+}
+
+// manifest reads a manifest from standard input or a file.
+func (p *process) manifest(name string) ([]byte, error) {
+	data, err := p.input(name)
+	if err == nil && len(data) > 8<<20 {
+		err = io.ErrShortBuffer
+	}
+	return data, err
 }
