@@ -18,17 +18,17 @@ import (
 var (
 	// ErrHostKey is the cause when a host shows a key that is not the pinned one. Trying again does not help.
 	ErrHostKey = errors.New("host key is not the pinned one")
-	// ErrAuth is the cause when a host refuses the user's key. While a machine boots this passes: sshd may be up
-	// before cloud-init has written authorized_keys.
-	ErrAuth = errors.New("user's key refused")
 	// ErrLost is the cause when a connection ended while it was in use.
 	ErrLost = errors.New("connection lost")
 	// ErrConfig is the cause when the local side is at fault: a missing or damaged key or known_hosts file. Trying again does not help.
 	ErrConfig = errors.New("ssh settings")
+	// errAuth is the cause when a host refuses the user's key. While a machine boots this passes: sshd may be up
+	// before cloud-init has written authorized_keys.
+	errAuth = errors.New("user's key refused")
 )
 
 const (
-	// connectTimeout is short because a host-only network that is down swallows packets, and another address waits.
+	// connectTimeout is short because a host-only network that is down swallows packets, and the NAT rule is still to be tried.
 	connectTimeout = 5 * time.Second
 	// handshakeTimeout is long because a guest that is booting may have little processor time for it.
 	handshakeTimeout = 30 * time.Second
@@ -60,9 +60,8 @@ func orDefault[T int | time.Duration](v, fallback T) T {
 	return v
 }
 
-// Dial connects to addr, "host" or "host:port", and logs in. Errors have one of ErrHostKey, ErrAuth,
-// context.DeadlineExceeded (nobody answered in time), syscall.ECONNREFUSED, syscall.ECONNRESET or io.EOF as cause, as
-// far as the system tells.
+// Dial connects to addr, "host" or "host:port", and logs in. Errors have ErrHostKey, ErrConfig, context.DeadlineExceeded (nobody
+// answered in time), syscall.ECONNREFUSED, syscall.ECONNRESET or io.EOF as cause, as far as the system tells.
 func Dial(ctx context.Context, addr string, c Config) (*Client, error) {
 	addr = withPort(addr)
 	settings, err := c.clientConfig()
@@ -163,7 +162,7 @@ func dial(ctx context.Context, addr string, c Config, settings *ssh.ClientConfig
 func handshakeError(err error) error {
 	// The library has no type for this one.
 	if strings.Contains(err.Error(), "unable to authenticate") {
-		return fmt.Errorf("%w: %w", ErrAuth, err)
+		return fmt.Errorf("%w: %w", errAuth, err)
 	}
 	return err
 }
@@ -172,7 +171,7 @@ func handshakeError(err error) error {
 func reason(err error) string {
 	var netErr net.Error
 	switch {
-	case errors.Is(err, ErrAuth):
+	case errors.Is(err, errAuth):
 		return "key not accepted yet"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"

@@ -2,7 +2,7 @@
 // waiting until sshd answers, and an interactive shell.
 //
 //	config := ssh.Config{User: "ubuntu", KeyFile: "id_ed25519", KnownHosts: "known_hosts", Alias: "192.168.56.10"}
-//	client, addr, err := ssh.Wait(ctx, []string{"192.168.56.10:22", "127.0.0.1:2200"}, config, step)
+//	client, err := ssh.Wait(ctx, "192.168.56.10:22", config, step)
 //	defer client.Close()
 //	out, err := client.Run(ctx, "sudo sh -s", strings.NewReader(script))
 //

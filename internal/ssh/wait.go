@@ -4,43 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
-// Pauses between two rounds of attempts, the first and the longest.
+// Pauses between two attempts, the first and the longest.
 const (
 	firstPause   = 250 * time.Millisecond
 	longestPause = 2 * time.Second
 )
 
-// Wait tries the addresses in turn until one lets us in, and returns the connection and that address. step is told
-// each new cause. ErrHostKey and unreadable files end the wait at once; everything else passes while a machine boots,
-// a refused key included. When ctx ends, the error is ctx's joined with the last cause of each address.
-func Wait(ctx context.Context, addrs []string, c Config, step func(string)) (*Client, string, error) {
-	fail := func(err error) (*Client, string, error) {
-		return nil, "", fmt.Errorf("waiting for SSH on %q: %w", strings.Join(addrs, ", "), err)
+// Wait dials addr until it lets us in. step is told each new cause. ErrHostKey and ErrConfig end the wait at once; everything else
+// passes while a machine boots, a refused key included. When ctx ends, the error is ctx's joined with the last cause.
+func Wait(ctx context.Context, addr string, c Config, step func(string)) (*Client, error) {
+	addr = withPort(addr)
+	client, err := wait(ctx, addr, c, step)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for SSH on %q: %w", addr, err)
 	}
-	if len(addrs) == 0 {
-		return fail(fmt.Errorf("%w: no address", ErrConfig))
-	}
+	return client, nil
+}
+
+func wait(ctx context.Context, addr string, c Config, step func(string)) (*Client, error) {
 	settings, err := c.clientConfig()
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	causes := make([]error, len(addrs)) // the last one of each address
+	var last error
 	said := ""
 	for pause := orDefault(c.limits.poll, firstPause); ; pause = min(2*pause, longestPause) {
-		client, addr, err := tryEach(ctx, addrs, c, settings, causes)
+		client, err := dial(ctx, addr, c, settings)
 		if err == nil {
-			return client, addr, nil
+			return client, nil
 		}
 		if errors.Is(err, ErrHostKey) {
-			return fail(err)
+			return nil, err
 		}
-		if now := reasons(addrs, causes); ctx.Err() == nil && now != said {
+		// What ctx's end made of an attempt says less than the attempt before.
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if now := reason(last); ctx.Err() == nil && now != said {
 			step("waiting for sshd: " + now)
 			said = now
 		}
@@ -48,49 +51,8 @@ func Wait(ctx context.Context, addrs []string, c Config, step func(string)) (*Cl
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fail(fmt.Errorf("%w; last: %w", context.Cause(ctx), inOneLine(causes)))
+			return nil, fmt.Errorf("%w; last: %w", context.Cause(ctx), last)
 		case <-timer.C:
 		}
 	}
-}
-
-// tryEach makes one attempt at each address and keeps its cause.
-func tryEach(ctx context.Context, addrs []string, c Config, settings *ssh.ClientConfig, causes []error) (*Client, string, error) {
-	for i, addr := range addrs {
-		client, err := dial(ctx, withPort(addr), c, settings)
-		if err == nil {
-			return client, addr, nil
-		}
-		err = fmt.Errorf("%s: %w", addr, err)
-		if errors.Is(err, ErrHostKey) {
-			return nil, "", err
-		}
-		// What ctx's end made of an attempt says less than the attempt before.
-		if ctx.Err() == nil || causes[i] == nil {
-			causes[i] = err
-		}
-	}
-	return nil, "", inOneLine(causes)
-}
-
-// inOneLine joins errors like errors.Join, but in one line. There is at least one.
-func inOneLine(errs []error) error {
-	joined := errs[0]
-	for _, err := range errs[1:] {
-		joined = fmt.Errorf("%w; %w", joined, err)
-	}
-	return joined
-}
-
-// reasons gives the short causes, with the addresses only if there are several.
-func reasons(addrs []string, causes []error) string {
-	var words []string
-	for i, err := range causes {
-		word := reason(err)
-		if len(addrs) > 1 {
-			word += " (" + addrs[i] + ")"
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, ", ")
 }

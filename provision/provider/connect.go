@@ -135,7 +135,7 @@ func (c *connections) wait(ctx context.Context, n config.Node, step func(string)
 	defer release()
 	for nat := 0; ; {
 		part, cancel := context.WithTimeout(ctx, patience)
-		client, _, err := ssh.Wait(part, []string{hostOnly(n)}, c.config(n), step)
+		client, err := ssh.Wait(part, hostOnly(n), c.config(n), step)
 		cancel()
 		if err == nil {
 			l.client = client
@@ -168,7 +168,8 @@ func (c *connections) hostOnlyDown(ctx context.Context, n config.Node, cause err
 		return nil
 	}
 	rescue.Close()
-	return fmt.Errorf("the host-only network is down: %q answers through its NAT rule (127.0.0.1:%d) but not on %s: %w", n.Name, port, n.Address, cause)
+	return fmt.Errorf("the host-only network is down: %q answers through its NAT rule (127.0.0.1:%d) but not on %s: %w",
+		n.Name, port, n.Address, cause)
 }
 
 func (c *connections) config(n config.Node) ssh.Config {
