@@ -44,7 +44,7 @@ func TestTrouble(t *testing.T) {
 		l.image = l.blankImage()
 		l.configure()
 		r := l.labctl("up", "--to", "machines", "--timeout", "25s")
-		if r.exit != 4 || !strings.Contains(r.stderr, "waiting for SSH on \"cp1\" (192.168.56.10): not within 25s") ||
+		if r.exit != 4 || !strings.Contains(r.stderr, "machine cp1: not within 25s: waiting for SSH on \"192.168.56.10:22\"") ||
 			!strings.Contains(r.stderr, filepath.Join("machines", "cp1", "serial.log")) {
 			l.t.Errorf("exit status %d, want 4, the wait and the console's path", r.exit)
 		}

@@ -131,29 +131,29 @@ func deleteSnapshotArgs(id, name string) args  { return args{"snapshot", id, "de
 func createHostOnlyIfArgs() args            { return args{"hostonlyif", "create"} }
 func removeHostOnlyIfArgs(name string) args { return args{"hostonlyif", "remove", name} }
 func addressHostOnlyIfArgs(name string, host netip.Prefix) args {
-	return args{"hostonlyif", "ipconfig", name, "--ip", host.Addr().String(), "--netmask", netmask(host.Bits())}
+	return args{"hostonlyif", "ipconfig", name, "--ip", host.Addr().String(), "--netmask", Netmask(host.Bits())}
 }
 
 // The host-only networks of macOS have no address of the host as such: the host takes the first of the range that their
 // DHCP server hands out. The range is kept at two addresses, the host's and the next one.
 func createHostOnlyNetArgs(name string, host netip.Prefix) args {
 	return args{
-		"hostonlynet", "add", "--name", name, "--netmask", netmask(host.Bits()),
+		"hostonlynet", "add", "--name", name, "--netmask", Netmask(host.Bits()),
 		"--lower-ip", host.Addr().String(), "--upper-ip", host.Addr().Next().String(), "--enable",
 	}
 }
 
 func addressHostOnlyNetArgs(name string, host netip.Prefix) args {
 	return args{
-		"hostonlynet", "modify", "--name", name, "--netmask", netmask(host.Bits()),
+		"hostonlynet", "modify", "--name", name, "--netmask", Netmask(host.Bits()),
 		"--lower-ip", host.Addr().String(), "--upper-ip", host.Addr().Next().String(), "--enable",
 	}
 }
 
 func removeHostOnlyNetArgs(name string) args { return args{"hostonlynet", "remove", "--name", name} }
 
-// netmask writes the length of an IPv4 prefix as VBoxManage wants it: 24 is 255.255.255.0.
-func netmask(bits int) string {
+// Netmask writes the length of an IPv4 prefix as VBoxManage wants it: 24 is 255.255.255.0.
+func Netmask(bits int) string {
 	m := ^uint32(0) << (32 - bits)
 	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
 }

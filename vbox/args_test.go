@@ -38,7 +38,6 @@ func TestArgs(t *testing.T) {
 				createMachineArgs(s),
 				modifyArgs("ID", changes(nil, settings(s, goos))),
 				modifyArgs("ID", changes(nil, settings(defaults, goos))),
-				modifyArgs("ID", changes(nil, sizeSettings(s))),
 				addForwardArgs("ID", 1, rule), deleteForwardArgs("ID", 1, "ssh"),
 				unregisterArgs("ID"), forgetArgs("ID"),
 				addControllerArgs("ID"), attachDiskArgs("ID", s.Disk), attachDVDArgs("ID", s.Seed), detachArgs("ID", "SATA", "0", "0"),
@@ -116,7 +115,7 @@ func TestEveryBuilderIsGolden(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	s := MachineSpec{CPUs: 2, MemoryMiB: 2048}
+	want := []setting{value("memory", "--memory", "2048"), value("cpus", "--cpus", "2")}
 	for name, test := range map[string]struct {
 		have map[string]string
 		want []string
@@ -126,7 +125,7 @@ func TestChanges(t *testing.T) {
 		"everything": {nil, []string{"--memory", "2048", "--cpus", "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, changes(test.have, sizeSettings(s))); diff != "" {
+			if diff := cmp.Diff(test.want, changes(test.have, want)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -135,8 +134,8 @@ func TestChanges(t *testing.T) {
 
 func TestNetmask(t *testing.T) {
 	for bits, want := range map[int]string{0: "0.0.0.0", 8: "255.0.0.0", 21: "255.255.248.0", 24: "255.255.255.0", 32: "255.255.255.255"} {
-		if got := netmask(bits); got != want {
-			t.Errorf("netmask(%d) = %s, want %s", bits, got, want)
+		if got := Netmask(bits); got != want {
+			t.Errorf("Netmask(%d) = %s, want %s", bits, got, want)
 		}
 	}
 }

@@ -85,12 +85,13 @@ const (
 )
 
 // run makes one call and returns its standard output, without the warnings of the wrapper script and with plain line ends.
-// A call that may be repeated is, while the answer is ErrTransient: seven times within about twelve seconds, since another program may be at work on VirtualBox.
+// A call that may be repeated is, while the answer is errTransient: seven times within about twelve seconds, since another program
+// may be at work on VirtualBox.
 func (c *Client) run(ctx context.Context, a args) (string, error) {
 	pause := c.retry
 	for attempt := 1; ; attempt++ {
 		stdout, err := c.call(ctx, a)
-		if err == nil || attempt == attempts || !repeatable(a) || !errors.Is(err, ErrTransient) {
+		if err == nil || attempt == attempts || !repeatable(a) || !errors.Is(err, errTransient) {
 			return stdout, err
 		}
 		if wait(ctx, pause) != nil {
@@ -100,13 +101,13 @@ func (c *Client) run(ctx context.Context, a args) (string, error) {
 	}
 }
 
-// whole repeats an operation of several calls, while one that may not be repeated by itself meets ErrTransient. The operation looks at
+// whole repeats an operation of several calls, while one that may not be repeated by itself meets errTransient. The operation looks at
 // what is there before it changes anything, and so finds out what the failed call has done.
 func (c *Client) whole(ctx context.Context, operation func() error) error {
 	pause := c.retry
 	for attempt := 1; ; attempt++ {
 		err := operation()
-		if err == nil || attempt == operations || !errors.Is(err, ErrTransient) || wait(ctx, pause) != nil {
+		if err == nil || attempt == operations || !errors.Is(err, errTransient) || wait(ctx, pause) != nil {
 			return err
 		}
 		pause *= 2
@@ -150,7 +151,7 @@ func (c *Client) call(ctx context.Context, a args) (string, error) {
 
 	command := append(append([]string{}, c.command...), a...)
 	out, err := c.exec(limited, command, c.env)
-	out.stdout, _ = cutWarnings(plainLines(out.stdout))
+	out.stdout = cutWarnings(plainLines(out.stdout))
 	out.stderr = plainLines(out.stderr)
 
 	switch {

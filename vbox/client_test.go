@@ -34,7 +34,7 @@ func TestRetry(t *testing.T) {
 	})
 	t.Run("a call that is not repeatable", func(t *testing.T) {
 		c := client(t, "linux", says("snapshot x list --machinereadable", ""), refuses("snapshot x take n --description ", locked))
-		if err := c.TakeSnapshot(t.Context(), "x", "n", ""); !errors.Is(err, ErrTransient) {
+		if err := c.TakeSnapshot(t.Context(), "x", "n", ""); !errors.Is(err, errTransient) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -54,7 +54,7 @@ func TestRetry(t *testing.T) {
 			defer time.AfterFunc(time.Millisecond, cancel)
 			return scripted(ctx, command, env)
 		}
-		if err := c.SetExtraData(ctx, "x", "k", "v"); !errors.Is(err, ErrTransient) {
+		if err := c.SetExtraData(ctx, "x", "k", "v"); !errors.Is(err, errTransient) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -146,7 +146,7 @@ func TestCall(t *testing.T) {
 	})
 	t.Run("no program", func(t *testing.T) {
 		_, err := New(Options{Command: []string{filepath.Join(t.TempDir(), "VBoxManage")}}).Machines(t.Context())
-		if !errors.Is(err, ErrNotInstalled) {
+		if !errors.Is(err, errNotInstalled) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -183,7 +183,7 @@ func TestStartFails(t *testing.T) {
 	show := says("showvminfo n --machinereadable", "name=\"n\"\nUUID=\"u\"\ncpus=1\nmemory=512\nVMState=\"poweroff\"\nLogFldr=\""+logs+"\"\n")
 	fail := answer(t, "life.txt", "startvm lab-cp1 --type headless")
 	err := client(t, "linux", show, recorded{"startvm u --type headless", fail}).StartMachine(t.Context(), "n")
-	if err == nil || !strings.Contains(err.Error(), `starting machine "n": VBoxManage startvm: exit status 1: The virtual machine 'lab-cp1' has terminated`) ||
+	if err == nil || !strings.Contains(err.Error(), `VBoxManage startvm: exit status 1: The virtual machine 'lab-cp1' has terminated`) ||
 		!strings.HasSuffix(err.Error(), "VERR_VMX_IN_VMX_ROOT_MODE") || strings.Contains(err.Error(), "first") {
 		t.Errorf("got %v", err)
 	}
@@ -400,7 +400,7 @@ func TestSetLink(t *testing.T) {
 		"running":       {2, false, []recorded{machine("n", "running", "on"), says("controlvm u setlinkstate2 off", "")}, ""},
 		"off":           {2, true, []recorded{machine("n", "poweroff", "off"), says("modifyvm u --cable-connected2 on", "")}, ""},
 		"as it is":      {2, true, []recorded{machine("n", "running", "on")}, ""},
-		"no such NIC":   {3, true, []recorded{machine("n", "running", "on")}, `machine "n": cable of NIC 3: there is no such NIC`},
+		"no such NIC":   {3, true, []recorded{machine("n", "running", "on")}, "it has no NIC 3"},
 		"it is refused": {2, false, []recorded{machine("n", "running", "on"), refuses("controlvm u setlinkstate2 off", "no")}, "controlvm"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -220,9 +220,7 @@ func (l *life) changes() {
 	l.ok("plug in", nil, l.c.SetLink(l.ctx, "cp1", 2, true))
 	s := l.spec("cp1")
 	s.MemoryMiB, s.CPUs, s.SSHPort = 768, 1, 22222
-	l.ok("configure", nil, l.c.ConfigureMachine(l.ctx, "cp1", s))
-	m, err := l.c.Machine(l.ctx, "cp1")
-	l.ok("configured", m, err)
+	m := l.ensure("configure", s)
 	l.must("it is configured", m.MemoryMiB == 768 && m.CPUs == 1 && m.Forwards[0].HostPort == 22222)
 
 	f := m.Forwards[0]
@@ -231,13 +229,12 @@ func (l *life) changes() {
 	l.fails("a rule for this port", l.raw("add rule for the same port", addForwardArgs("cp1", 1, f)), ErrAlreadyExists)
 	l.fails("no such rule", l.raw("delete absent rule", deleteForwardArgs("cp1", 1, "other")), ErrNotFound)
 	s.SSHPort = 0
-	l.ok("configure without rule", nil, l.c.ConfigureMachine(l.ctx, "cp1", s))
-	m, err = l.c.Machine(l.ctx, "cp1")
-	l.ok("no rule", m, err)
+	m = l.ensure("configure without rule", s)
 	l.must("the rule is gone", len(m.Forwards) == 0)
 	l.ensure("back to what it was", l.spec("cp1"))
 	s.MemoryMiB = 1
-	l.must("1 MiB is refused", l.c.ConfigureMachine(l.ctx, "cp1", s) != nil)
+	_, err = l.c.EnsureMachine(l.ctx, s, noStep)
+	l.must("1 MiB is refused", err != nil)
 
 	for _, target := range []string{"global", "cp1"} {
 		l.ok("note on "+target, nil, l.c.SetExtraData(l.ctx, target, "labctl/note", "two words"))
@@ -378,7 +375,6 @@ func (l *life) otherErrors() {
 	l.fails("nothing to switch off", l.raw("switch off nothing", powerOffArgs("w1")), ErrInvalidState)
 	l.fails("nothing to shut down", l.raw("shut down nothing", powerButtonArgs("w1")), ErrInvalidState)
 	l.fails("nothing to resume", l.raw("resume nothing", resumeArgs("w1")), ErrInvalidState)
-	l.fails("configure no machine", l.c.ConfigureMachine(l.ctx, "w9", s), ErrNotFound)
 	l.fails("stop no machine", l.c.StopMachine(l.ctx, "w9", 0, noStep), ErrNotFound)
 	l.fails("note on no machine", l.c.SetExtraData(l.ctx, "w9", "labctl/note", "x"), ErrNotFound)
 	_, _, err = l.c.ExtraData(l.ctx, "w9", "labctl/note")

@@ -261,8 +261,8 @@ func describe(err error) string {
 	}
 	var s []string
 	for _, kind := range []error{
-		ErrNotInstalled, ErrNotFound, ErrAlreadyExists, ErrInvalidState, ErrInUse, ErrAccessDenied, ErrInaccessible,
-		ErrBadMedium, ErrTransient, ErrForeign,
+		errNotInstalled, ErrNotFound, ErrAlreadyExists, ErrInvalidState, ErrInUse, ErrAccessDenied, ErrInaccessible,
+		ErrBadMedium, errTransient, ErrForeign,
 	} {
 		if errors.Is(err, kind) {
 			s = append(s, kind.Error())

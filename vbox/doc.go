@@ -8,12 +8,13 @@
 // Every call is made in one place, Client.run: with a time limit, in the C locale, in a process group of its own that is
 // interrupted, and after a grace killed, when the context ends. A call fails if VBoxManage exits non-zero or if it
 // prints an error and exits 0, as it does at times. Calls that may be repeated are, a few times, when the answer is that
-// a lock is just being taken or given back.
+// a lock is just being taken or given back. Errors tell which call failed and why, and leave it to the caller to name the
+// machine: most know it by another name than the UUID that they pass.
 //
 //	c := vbox.New(vbox.Options{Command: []string{"VBoxManage"}})
 //	m, err := c.EnsureMachine(ctx, vbox.MachineSpec{Name: "lab-cp1", …}, func(step string) {})
 //	if err != nil {
-//		return err // creating machine "lab-cp1": VBoxManage modifyvm: exit status 1: A NAT rule of this name already exists
+//		return err // VBoxManage modifyvm: exit status 1: A NAT rule of this name already exists
 //	}
 //	err = c.StartMachine(ctx, m.UUID)
 //

@@ -21,10 +21,7 @@ func (c *Client) EnsureMachine(ctx context.Context, s MachineSpec, step func(str
 		m, err = c.ensureMachine(ctx, s, step)
 		return err
 	})
-	if err != nil {
-		return Machine{}, fmt.Errorf("creating machine %q: %w", s.Name, err)
-	}
-	return m, nil
+	return m, err
 }
 
 func (c *Client) ensureMachine(ctx context.Context, s MachineSpec, step func(string)) (Machine, error) {
@@ -96,7 +93,8 @@ func (c *Client) ownMachine(ctx context.Context, s MachineSpec, step func(string
 	case marked:
 		return Machine{}, fmt.Errorf("a machine of this name exists and %w: its mark %s is %q, not %q", ErrForeign, s.OwnerKey, owner, s.Owner)
 	case !c.below(m.ConfigFile, s.BaseFolder):
-		return Machine{}, fmt.Errorf("a machine of this name exists and %w: it has no mark %s, and its settings are in %q", ErrForeign, s.OwnerKey, m.ConfigFile)
+		return Machine{}, fmt.Errorf("a machine of this name exists and %w: it has no mark %s, and its settings are in %q",
+			ErrForeign, s.OwnerKey, m.ConfigFile)
 	}
 	return m, c.SetExtraData(ctx, m.UUID, s.OwnerKey, s.Owner)
 }
@@ -229,23 +227,4 @@ func (c *Client) below(file, folder string) bool {
 	}
 	rel, err := filepath.Rel(folder, file)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
-}
-
-// ConfigureMachine gives a stopped machine the memory, CPUs and NAT rule of s; the rest of s is not looked at.
-// ErrInvalidState if it runs.
-func (c *Client) ConfigureMachine(ctx context.Context, id string, s MachineSpec) error {
-	err := c.onMachine(ctx, id, func(m Machine) error { return c.configure(ctx, m, s) })
-	if err != nil {
-		return fmt.Errorf("configuring machine %q: %w", id, err)
-	}
-	return nil
-}
-
-func (c *Client) configure(ctx context.Context, m Machine, s MachineSpec) error {
-	if flags := changes(m.properties, sizeSettings(s)); len(flags) > 0 {
-		if _, err := c.run(ctx, modifyArgs(m.UUID, flags)); err != nil {
-			return err
-		}
-	}
-	return c.ensureForward(ctx, m, s.SSHPort)
 }

@@ -10,8 +10,6 @@ import (
 
 // The kinds of failure that callers tell apart, with errors.Is.
 var (
-	// ErrNotInstalled: there is no VBoxManage.
-	ErrNotInstalled = errors.New("VirtualBox is not installed: VBoxManage was not found")
 	// ErrNotFound: no machine, snapshot, medium, NAT rule or adapter of that name.
 	ErrNotFound = errors.New("not found")
 	// ErrAlreadyExists: the name or file is taken.
@@ -26,10 +24,15 @@ var (
 	ErrInaccessible = errors.New("settings file cannot be read")
 	// ErrBadMedium: the file is no disk image that VirtualBox can read.
 	ErrBadMedium = errors.New("not a readable disk image")
-	// ErrTransient: a lock is just being taken or given back, or VirtualBox is just starting; the same call may work soon.
-	ErrTransient = errors.New("transient")
 	// ErrForeign: a machine of that name exists and carries no mark, or another one's mark.
 	ErrForeign = errors.New("belongs to somebody else")
+)
+
+var (
+	// errNotInstalled: there is no VBoxManage.
+	errNotInstalled = errors.New("VirtualBox is not installed: VBoxManage was not found")
+	// errTransient: a lock is just being taken or given back, or VirtualBox is just starting; the same call may work soon.
+	errTransient = errors.New("transient")
 )
 
 // Error is a call of VBoxManage that failed.
@@ -65,20 +68,6 @@ func (e *Error) Is(target error) bool {
 	}
 	return false
 }
-
-// CommandLine is the call as it can be pasted into a POSIX shell.
-func (e *Error) CommandLine() string {
-	words := make([]string, len(e.Command))
-	for i, w := range e.Command {
-		words[i] = w
-		if w == "" || strings.Trim(w, plainCharacters) != "" {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
-}
-
-const plainCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%"
 
 var (
 	// Details: code VBOX_E_FILE_ERROR (0x80bb0004), … and: Code NS_ERROR_INVALID_ARG (0x80070057) - …
@@ -142,7 +131,7 @@ func kinds(e *Error) []error {
 	dropped := has("CO_E_SERVER_EXEC_FAILURE", "Failed to create the VirtualBox object") ||
 		e.Code == "NS_ERROR_FAILURE" && has("Operation failed (extended info not available)")
 	if locked || notReady || dropped {
-		k = append(k, ErrTransient)
+		k = append(k, errTransient)
 	}
 	switch {
 	case has("The object functionality is limited"):

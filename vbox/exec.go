@@ -61,7 +61,7 @@ func executeGrace(ctx context.Context, command, env []string, grace time.Duratio
 	case errors.Is(err, exec.ErrWaitDelay): // it ended; a daemon that it started keeps the output open
 		return out, nil
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
-		return out, fmt.Errorf("%w: %w", ErrNotInstalled, err)
+		return out, fmt.Errorf("%w: %w", errNotInstalled, err)
 	}
 	return out, err
 }

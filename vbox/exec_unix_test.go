@@ -105,7 +105,7 @@ func zombie(pid int) bool {
 
 func TestExecuteMissing(t *testing.T) {
 	_, err := execute(t.Context(), []string{filepath.Join(t.TempDir(), "none")}, nil)
-	if !errors.Is(err, ErrNotInstalled) || slices.Contains(strings.Split(err.Error(), "\n"), "") {
+	if !errors.Is(err, errNotInstalled) || slices.Contains(strings.Split(err.Error(), "\n"), "") {
 		t.Errorf("got %v", err)
 	}
 }

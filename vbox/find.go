@@ -6,7 +6,7 @@ import (
 )
 
 // Find returns the path of VBoxManage: override if it is given, else the one on PATH, else one in the folders where
-// VirtualBox is usually installed. ErrNotInstalled if there is none.
+// VirtualBox is usually installed. An error says where it looked.
 //
 // getenv, lookPath and exists are os.Getenv, exec.LookPath and whether a file is there, for the system goos.
 func Find(override string, getenv func(string) string, lookPath func(string) (string, error), exists func(string) bool, goos string) (string, error) {
@@ -17,7 +17,7 @@ func Find(override string, getenv func(string) string, lookPath func(string) (st
 		if exists(override) {
 			return override, nil
 		}
-		return "", fmt.Errorf("%w: %q", ErrNotInstalled, override)
+		return "", fmt.Errorf("%w: %q", errNotInstalled, override)
 	}
 	program := "VBoxManage"
 	if goos == "windows" {
@@ -36,7 +36,7 @@ func Find(override string, getenv func(string) string, lookPath func(string) (st
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%w on PATH or in %s", ErrNotInstalled, strings.Join(folders, ", "))
+	return "", fmt.Errorf("%w on PATH or in %s", errNotInstalled, strings.Join(folders, ", "))
 }
 
 func usualFolders(getenv func(string) string, goos string) []string {

@@ -50,8 +50,8 @@ func TestFind(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != (test.want != "") {
 				t.Errorf("error %v, (-want +got):\n%s", err, diff)
 			}
-			if err != nil && !errors.Is(err, ErrNotInstalled) {
-				t.Errorf("%v is not ErrNotInstalled", err)
+			if err != nil && !errors.Is(err, errNotInstalled) {
+				t.Errorf("%v is not errNotInstalled", err)
 			}
 		})
 	}

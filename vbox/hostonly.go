@@ -1,6 +1,7 @@
 package vbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,6 @@ type HostOnly struct {
 	Address netip.Prefix // the host's address in it and the length of the prefix; invalid if it has none
 	// Up is what VirtualBox says. An adapter is down while no machine uses it: that is no fault.
 	Up bool
-	// DHCP says that the host gets its address from a DHCP server, so that it is not the one set here.
-	DHCP        bool
-	NetworkName string // VirtualBox's internal name
 }
 
 // createPolls is how often CreateHostOnly looks for the new adapter.
@@ -26,27 +24,23 @@ const createPolls = 10
 
 // HostOnlyNetworks lists the host-only networks.
 func (c *Client) HostOnlyNetworks(ctx context.Context) ([]HostOnly, error) {
+	a := listHostOnlyIfArgs()
 	if c.goos == "darwin" {
-		out, err := c.run(ctx, listHostOnlyNetArgs())
-		return parseHostOnlyNets(out), err
+		a = listHostOnlyNetArgs()
 	}
-	out, err := c.run(ctx, listHostOnlyIfArgs())
-	return parseHostOnlyIfs(out), err
+	out, err := c.run(ctx, a)
+	return parseHostOnly(out), err
 }
 
-// CreateHostOnly makes a host-only network in which the host has the given address. Whatever fails after the adapter was
-// made, the adapter is removed again. ErrAccessDenied if networks.conf does not allow the address.
+// CreateHostOnly makes a host-only network in which the host has the given address. ErrAccessDenied if networks.conf does not allow
+// that address: the new adapter is removed again.
 func (c *Client) CreateHostOnly(ctx context.Context, want netip.Prefix) (HostOnly, error) {
 	release, err := hold(ctx, c.serial)
 	if err != nil {
 		return HostOnly{}, err
 	}
 	defer release()
-	h, err := c.createHostOnly(ctx, want)
-	if err != nil {
-		return HostOnly{}, fmt.Errorf("creating host-only network %s: %w", want, err)
-	}
-	return h, nil
+	return c.createHostOnly(ctx, want)
 }
 
 func (c *Client) createHostOnly(ctx context.Context, want netip.Prefix) (HostOnly, error) {
@@ -129,10 +123,8 @@ func (c *Client) SetHostOnlyAddress(ctx context.Context, name string, want netip
 	if c.goos == "darwin" {
 		a = addressHostOnlyNetArgs(name, want)
 	}
-	if _, err := c.alone(ctx, a); err != nil {
-		return fmt.Errorf("setting the address of host-only network %q: %w", name, err)
-	}
-	return nil
+	_, err := c.alone(ctx, a)
+	return err
 }
 
 // RemoveHostOnly removes a network. One that is gone is no error.
@@ -142,42 +134,24 @@ func (c *Client) RemoveHostOnly(ctx context.Context, name string) error {
 		a = removeHostOnlyNetArgs(name)
 	}
 	_, err := c.alone(ctx, a)
-	if err == nil || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	return fmt.Errorf("removing host-only network %q: %w", name, err)
+	return err
 }
 
-// parseHostOnlyIfs reads list hostonlyifs.
-func parseHostOnlyIfs(s string) []HostOnly {
+// parseHostOnly reads list hostonlyifs, and list hostonlynets, which has other words for the same. In the networks of the second the
+// host takes the lowest address.
+func parseHostOnly(s string) []HostOnly {
 	var all []HostOnly
 	for _, b := range parseBlocks(s) {
 		if b["Name"] == "" {
 			continue
 		}
 		all = append(all, HostOnly{
-			Name:        b["Name"],
-			Address:     prefix(b["IPAddress"], b["NetworkMask"]),
-			Up:          b["Status"] == "Up",
-			DHCP:        b["DHCP"] == "Enabled",
-			NetworkName: b["VBoxNetworkName"],
-		})
-	}
-	return all
-}
-
-// parseHostOnlyNets reads list hostonlynets. The host takes the lowest address.
-func parseHostOnlyNets(s string) []HostOnly {
-	var all []HostOnly
-	for _, b := range parseBlocks(s) {
-		if b["Name"] == "" {
-			continue
-		}
-		all = append(all, HostOnly{
-			Name:        b["Name"],
-			Address:     prefix(b["LowerIP"], b["NetworkMask"]),
-			Up:          b["State"] == "Enabled",
-			NetworkName: b["VBoxNetworkName"],
+			Name:    b["Name"],
+			Address: prefix(cmp.Or(b["IPAddress"], b["LowerIP"]), b["NetworkMask"]),
+			Up:      b["Status"] == "Up" || b["State"] == "Enabled",
 		})
 	}
 	return all

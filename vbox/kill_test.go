@@ -217,19 +217,13 @@ func TestLife(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	r.spec.MemoryMiB = 1024
-	if err := c.ConfigureMachine(t.Context(), m.UUID, r.spec); !errors.Is(err, ErrInvalidState) {
-		t.Errorf("configuring a running machine: %v", err)
-	}
 	if got, err := c.EnsureMachine(t.Context(), r.spec, noStep); err != nil || got.State != "running" || got.MemoryMiB != 512 {
 		t.Errorf("a running machine is left as it is: %+v, %v", got, err)
 	}
 	if err := c.StopMachine(t.Context(), m.UUID, 0, noStep); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.ConfigureMachine(t.Context(), m.UUID, r.spec); err != nil {
-		t.Error(err)
-	}
-	if got, err := c.Machine(t.Context(), m.UUID); err != nil || got.State != "poweroff" || got.MemoryMiB != 1024 {
+	if got, err := c.EnsureMachine(t.Context(), r.spec, noStep); err != nil || got.State != "poweroff" || got.MemoryMiB != 1024 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if err := c.StartMachine(t.Context(), m.UUID); err != nil {

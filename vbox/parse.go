@@ -7,18 +7,17 @@ func plainLines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
 
 // cutWarnings takes off what the wrapper script of Linux packages prints before everything else while the kernel module is
 // missing: blocks of a WARNING: line and indented or empty ones.
-func cutWarnings(s string) (rest, warnings string) {
-	rest = s
-	for strings.HasPrefix(rest, "WARNING:") {
-		for first := true; rest != ""; first = false {
-			line, after, _ := strings.Cut(rest, "\n")
+func cutWarnings(s string) string {
+	for strings.HasPrefix(s, "WARNING:") {
+		for first := true; s != ""; first = false {
+			line, after, _ := strings.Cut(s, "\n")
 			if !first && line != "" && line[0] != '\t' && line[0] != ' ' {
 				break
 			}
-			rest = after
+			s = after
 		}
 	}
-	return rest, strings.TrimSpace(s[:len(s)-len(rest)])
+	return s
 }
 
 // property is one line of --machinereadable output.

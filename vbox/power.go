@@ -15,14 +15,10 @@ import (
 // StartMachine starts a machine without a window, or goes on with one that was paused or saved. One that runs is no error.
 // If VirtualBox cannot start it, the error carries the end of the machine's log.
 func (c *Client) StartMachine(ctx context.Context, id string) error {
-	err := c.onMachine(ctx, id, func(m Machine) error { return c.start(ctx, m) })
-	if err != nil {
-		return fmt.Errorf("starting machine %q: %w", id, err)
-	}
-	return nil
+	return c.onMachine(ctx, id, func(m Machine) error { return c.start(ctx, m) })
 }
 
-// onMachine looks at a machine and calls do; again, as long as that meets ErrTransient.
+// onMachine looks at a machine and calls do; again, as long as that meets errTransient.
 func (c *Client) onMachine(ctx context.Context, id string, do func(Machine) error) error {
 	return c.whole(ctx, func() error {
 		m, err := c.Machine(ctx, id)
@@ -78,11 +74,7 @@ func logTail(path string, begun time.Time) string {
 // StopMachine asks the guest to shut down and, when it has not within the grace, switches it off; a grace of 0 or a paused
 // machine is switched off at once. A saved state is discarded. One that is off is no error; ErrNotFound if it is gone.
 func (c *Client) StopMachine(ctx context.Context, id string, grace time.Duration, step func(string)) error {
-	err := c.onMachine(ctx, id, func(m Machine) error { return c.stop(ctx, m, grace, step) })
-	if err != nil {
-		return fmt.Errorf("stopping machine %q: %w", id, err)
-	}
-	return nil
+	return c.onMachine(ctx, id, func(m Machine) error { return c.stop(ctx, m, grace, step) })
 }
 
 func (c *Client) stop(ctx context.Context, m Machine, grace time.Duration, step func(string)) error {
@@ -120,17 +112,13 @@ func (c *Client) stop(ctx context.Context, m Machine, grace time.Duration, step 
 // SetLink plugs the cable of a NIC (slots count from 1) in or out, whether the machine runs or is off. A cable that is as
 // wanted is no error; ErrNotFound if the machine is gone.
 func (c *Client) SetLink(ctx context.Context, id string, slot int, on bool) error {
-	err := c.onMachine(ctx, id, func(m Machine) error { return c.setLink(ctx, m, slot, on) })
-	if err != nil {
-		return fmt.Errorf("machine %q: cable of NIC %d: %w", id, slot, err)
-	}
-	return nil
+	return c.onMachine(ctx, id, func(m Machine) error { return c.setLink(ctx, m, slot, on) })
 }
 
 func (c *Client) setLink(ctx context.Context, m Machine, slot int, on bool) error {
 	at := slices.IndexFunc(m.NICs, func(n NIC) bool { return n.Slot == slot })
 	if at < 0 {
-		return errors.New("there is no such NIC")
+		return fmt.Errorf("it has no NIC %d", slot)
 	}
 	if m.NICs[at].Cable == on {
 		return nil

@@ -15,11 +15,7 @@ import (
 // A removal that was killed is finished by the next one: the machine itself goes last. A machine whose settings file is
 // gone has lost its mark; where id is its UUID, which nobody else can have guessed, it is taken off VirtualBox's list.
 func (c *Client) RemoveMachine(ctx context.Context, id, ownerKey, owner string, step func(string)) error {
-	err := c.whole(ctx, func() error { return c.removeMachine(ctx, id, ownerKey, owner, step) })
-	if err != nil {
-		return fmt.Errorf("removing machine %q: %w", id, err)
-	}
-	return nil
+	return c.whole(ctx, func() error { return c.removeMachine(ctx, id, ownerKey, owner, step) })
 }
 
 func (c *Client) removeMachine(ctx context.Context, id, ownerKey, owner string, step func(string)) error {

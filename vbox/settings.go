@@ -37,31 +37,25 @@ const (
 	sshRule = "ssh"
 )
 
-// sizeSettings are those that may change during a machine's life.
-func sizeSettings(s MachineSpec) []setting {
-	return []setting{
+// settings are what modifyvm sets of a machine, but for its NAT rule.
+func settings(s MachineSpec, goos string) []setting {
+	all := []setting{
 		value("memory", "--memory", strconv.Itoa(s.MemoryMiB)),
 		value("cpus", "--cpus", strconv.Itoa(s.CPUs)),
-	}
-}
-
-// settings are all of them.
-func settings(s MachineSpec, goos string) []setting {
-	all := append(sizeSettings(s),
 		value("ioapic", "--ioapic", "on"), // more than one CPU needs it
 		value("rtcuseutc", "--rtc-use-utc", "on"),
 		value("boot1", "--boot1", "disk"),
 		value("boot2", "--boot2", "none"),
 		value("boot3", "--boot3", "none"),
 		value("boot4", "--boot4", "none"),
-		setting{map[string]string{"audio": "null"}, []string{"--audio-driver", "null"}},
+		{map[string]string{"audio": "null"}, []string{"--audio-driver", "null"}},
 		value("graphicscontroller", "--graphicscontroller", "vmsvga"),
 		value("vram", "--vram", "16"),
 		// Cloud images log to the first serial port, and boot for minutes where there is none:
 		// https://github.com/hashicorp/vagrant/issues/10578
-		setting{map[string]string{"uart1": "0x03f8,4"}, []string{"--uart1", "0x3f8", "4"}},
-		setting{map[string]string{"uartmode1": "file," + s.SerialLog}, []string{"--uart-mode1", "file", s.SerialLog}},
-	)
+		{map[string]string{"uart1": "0x03f8,4"}, []string{"--uart1", "0x3f8", "4"}},
+		{map[string]string{"uartmode1": "file," + s.SerialLog}, []string{"--uart-mode1", "file", s.SerialLog}},
+	}
 	all = append(all, nicSettings(natSlot, s.NATMAC, setting{
 		map[string]string{"nic1": "nat"}, []string{"--nic1", "nat"},
 	})...)

@@ -3,7 +3,6 @@ package vbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -50,14 +49,6 @@ func parseSnapshots(s string) []Snapshot {
 
 // TakeSnapshot takes a snapshot. ErrAlreadyExists if the machine has one of that name, which VirtualBox would allow.
 func (c *Client) TakeSnapshot(ctx context.Context, id, name, description string) error {
-	err := c.takeSnapshot(ctx, id, name, description)
-	if err != nil {
-		return fmt.Errorf("taking snapshot %q of machine %q: %w", name, id, err)
-	}
-	return nil
-}
-
-func (c *Client) takeSnapshot(ctx context.Context, id, name, description string) error {
 	snapshots, err := c.Snapshots(ctx, id)
 	if err != nil {
 		return err
@@ -73,16 +64,12 @@ func (c *Client) takeSnapshot(ctx context.Context, id, name, description string)
 
 // RestoreSnapshot takes a stopped machine back to a snapshot. What it wrote since is lost. ErrNotFound, ErrInvalidState if it runs.
 func (c *Client) RestoreSnapshot(ctx context.Context, id, name string) error {
-	if _, err := c.run(ctx, restoreSnapshotArgs(id, name)); err != nil {
-		return fmt.Errorf("restoring snapshot %q of machine %q: %w", name, id, err)
-	}
-	return nil
+	_, err := c.run(ctx, restoreSnapshotArgs(id, name))
+	return err
 }
 
 // DeleteSnapshot deletes a snapshot; the machine's present state stays. ErrNotFound.
 func (c *Client) DeleteSnapshot(ctx context.Context, id, name string) error {
-	if _, err := c.run(ctx, deleteSnapshotArgs(id, name)); err != nil {
-		return fmt.Errorf("deleting snapshot %q of machine %q: %w", name, id, err)
-	}
-	return nil
+	_, err := c.run(ctx, deleteSnapshotArgs(id, name))
+	return err
 }

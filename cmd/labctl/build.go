@@ -134,7 +134,7 @@ func (b *builder) cause(err error) error {
 	var all []error
 	for _, f := range b.provider.Failures() {
 		if !errors.Is(f.Err, context.Canceled) {
-			all = append(all, fmt.Errorf("%s: %w", f.Name, f.Err))
+			all = append(all, fmt.Errorf("%s: %w", thing(f.Type, f.Name), f.Err))
 		}
 	}
 	if len(all) == 0 {

@@ -196,7 +196,7 @@ func TestCallRefused(t *testing.T) {
 	}{
 		{"VBoxManage createmedium", "VBoxManage: error: Failed to create medium\nVBoxManage: error: Could not create the medium storage unit: VERR_DISK_FULL\n" +
 			"VBoxManage: error: Details: code VBOX_E_FILE_ERROR (0x80bb0004), component MediumWrap, interface IMedium\n",
-			exitUnable, []string{`machine "cp1"`, "VBoxManage createmedium: exit status 1: Could not create the medium storage unit: VERR_DISK_FULL"}},
+			exitUnable, []string{"machine cp1: creating it: VBoxManage createmedium: exit status 1: Could not create the medium storage unit: VERR_DISK_FULL"}},
 		{"VBoxManage startvm VM --type", "VBoxManage: error: VT-x is not available (VERR_VMX_NO_VMX)\n" +
 			"VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component ConsoleWrap, interface IConsole\n",
 			exitUnable, []string{"VBoxManage startvm: exit status 1: VT-x is not available (VERR_VMX_NO_VMX)", log}},

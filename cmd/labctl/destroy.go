@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -223,7 +222,7 @@ func (s *session) marked(ctx context.Context, hypervisor *vbox.Client) ([]marked
 		if err != nil {
 			return nil, fmt.Errorf("reading the mark of machine %q: %w", ref.Name, err)
 		}
-		if ok && (owner == mine || orphan && strings.HasPrefix(owner, s.lab.Name+" ")) {
+		if ok && (owner == mine || orphan && labdir.OfLab(owner, s.lab.Name)) {
 			found = append(found, markedMachine{ref, owner})
 		}
 	}

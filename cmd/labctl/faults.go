@@ -47,7 +47,10 @@ func (c cables) SetLink(ctx context.Context, node string, slot int, on bool) err
 	if err != nil {
 		return err
 	}
-	return hypervisor.SetLink(ctx, c.session.vmName(node), slot, on)
+	if err := hypervisor.SetLink(ctx, c.session.folder.VMName(node), slot, on); err != nil {
+		return fmt.Errorf("cable of NIC %d of machine %q: %w", slot, node, err)
+	}
+	return nil
 }
 
 // hostRoutes are the routes of the machine that runs labctl, or of the simulated host.

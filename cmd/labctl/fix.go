@@ -93,7 +93,7 @@ func (s *session) machinesOff(ctx context.Context) []string {
 	}
 	var off []string
 	for _, n := range s.lab.Nodes {
-		if m, err := hypervisor.Machine(ctx, s.vmName(n.Name)); err == nil && m.State != "running" {
+		if m, err := hypervisor.Machine(ctx, s.folder.VMName(n.Name)); err == nil && m.State != "running" {
 			off = append(off, n.Name)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/labctl/labctl/internal/config"
-	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/vbox"
 )
 
@@ -17,7 +16,7 @@ func (s *session) stopMachine(ctx context.Context, hypervisor *vbox.Client, node
 	s.ui.Start(node, "machine "+node)
 	if err := hypervisor.StopMachine(ctx, uuid, grace, func(t string) { s.ui.Step(node, t) }); err != nil {
 		s.ui.Fail(node, "stopping it failed")
-		return err
+		return fmt.Errorf("stopping machine %q: %w", node, err)
 	}
 	s.ui.Done(node, "stopped")
 	return nil
@@ -35,7 +34,7 @@ func (s *session) eachMachine(ctx context.Context, hypervisor *vbox.Client, do f
 }
 
 func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n config.Node, do func(config.Node, vbox.Machine) error) error {
-	name := s.vmName(n.Name)
+	name := s.folder.VMName(n.Name)
 	m, err := hypervisor.Machine(ctx, name)
 	if errors.Is(err, vbox.ErrNotFound) {
 		return hinted(exitUnable, fmt.Errorf("machine %q does not exist", name), s.next("up"))
@@ -46,28 +45,18 @@ func (s *session) oneMachine(ctx context.Context, hypervisor *vbox.Client, n con
 	if err := s.ours(ctx, hypervisor, m); err != nil {
 		return err
 	}
-	if err := do(n, m); err != nil {
-		return fmt.Errorf("%s: %w", n.Name, err)
-	}
-	return nil
+	return do(n, m)
 }
 
 // ours refuses a machine that doesn't bear this lab's mark.
 func (s *session) ours(ctx context.Context, hypervisor *vbox.Client, m vbox.Machine) error {
-	owner, err := s.folder.Owner()
+	ours, err := s.folder.Owns(ctx, hypervisor, m.UUID)
 	if err != nil {
 		return err
 	}
-	mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
-	if err != nil {
-		return err
-	}
-	if mark != owner {
+	if !ours {
 		return hinted(exitUnable, fmt.Errorf("machine %q was not made by this lab: it is left alone, and the lab lacks its own of that name", m.Name),
 			"rename that machine in VirtualBox, then "+s.next("up")+"; or remove what the lab has: "+s.next("destroy"))
 	}
 	return nil
 }
-
-// vmName is what VirtualBox calls a node's machine.
-func (s *session) vmName(node string) string { return s.lab.Name + "-" + node }

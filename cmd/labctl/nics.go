@@ -34,7 +34,7 @@ type nics struct {
 
 // NICs returns the network cards of a node's machine, and its state.
 func (n nics) NICs(ctx context.Context, node string) ([]checks.NIC, string, error) {
-	m, err := n.hypervisor.Machine(ctx, n.session.vmName(node))
+	m, err := n.hypervisor.Machine(ctx, n.session.folder.VMName(node))
 	if err != nil {
 		return nil, "", err
 	}

@@ -37,7 +37,7 @@ func (w *snapshotSession) restore(ctx context.Context, name string, yes bool) er
 	if !yes {
 		w.ui.Info(fmt.Sprintf("restore%s takes these machines back to snapshot %q of %s; all that they wrote since is lost:", w.mode(), name, found.Taken.UTC().Format("2006-01-02 15:04:05Z")))
 		for _, m := range w.set.Machines {
-			w.ui.Info("  machine " + w.vmName(m.Node))
+			w.ui.Info("  machine " + w.folder.VMName(m.Node))
 		}
 		if err := w.ask(ctx, "go on?"); err != nil {
 			return err

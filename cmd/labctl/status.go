@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/config"
-	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/vbox"
 )
@@ -58,15 +57,14 @@ func (a *app) runStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	owner, err := s.folder.Owner()
-	if err != nil {
+	if _, err := s.folder.Owner(); err != nil { // no machine could be told from somebody else's
 		return err
 	}
 	sum := statusSummary{Schema: schema, Lab: s.lab.Name, Simulated: a.simulate, Folder: s.folder.Path}
 	sum.Nodes = make([]nodeStatus, len(s.lab.Nodes))
 	var wg sync.WaitGroup
 	for i, n := range s.lab.Nodes {
-		wg.Go(func() { sum.Nodes[i] = s.nodeStatus(ctx, hypervisor, owner, n) })
+		wg.Go(func() { sum.Nodes[i] = s.nodeStatus(ctx, hypervisor, n) })
 	}
 	wg.Wait()
 	ready := s.readyNodes(ctx)
@@ -85,7 +83,7 @@ func (a *app) runStatus(ctx context.Context) error {
 	var unseen []string
 	for _, n := range sum.Nodes {
 		if n.Machine == "unknown" {
-			unseen = append(unseen, s.vmName(n.Name))
+			unseen = append(unseen, s.folder.VMName(n.Name))
 		}
 	}
 	var failed error
@@ -108,9 +106,9 @@ func (a *app) runStatus(ctx context.Context) error {
 	return failed
 }
 
-func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, owner string, n config.Node) nodeStatus {
+func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, n config.Node) nodeStatus {
 	st := nodeStatus{nodeSummary: nodeSummary{Name: n.Name, Role: string(n.Role), Address: n.Address.String()}, SSH: "-"}
-	m, err := hypervisor.Machine(ctx, s.vmName(n.Name))
+	m, err := hypervisor.Machine(ctx, s.folder.VMName(n.Name))
 	if errors.Is(err, vbox.ErrNotFound) {
 		st.Machine = "missing"
 		return st
@@ -120,13 +118,13 @@ func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, owner
 		st.SSH = err.Error()
 		return st
 	}
-	mark, _, err := hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
+	ours, err := s.folder.Owns(ctx, hypervisor, m.UUID)
 	if err != nil {
 		st.Machine = "unknown"
 		st.SSH = err.Error()
 		return st
 	}
-	if mark != owner {
+	if !ours {
 		st.Machine = "foreign"
 		return st
 	}

@@ -20,9 +20,6 @@ import (
 	"github.com/labctl/labctl/internal/ssh"
 )
 
-// OwnerKey is the extradata key of a machine's owner mark.
-const OwnerKey = "labctl/lab"
-
 // ErrDamaged says that a lab that has machines has lost a secret of its own, or has another one. Inventing a new one would orphan what
 // was made with the old one.
 var ErrDamaged = errors.New("the lab's folder is damaged")
@@ -170,15 +167,6 @@ func (f *Folder) Passphrase() (string, error) { return f.secret("passphrase") }
 
 // PublicKey returns the line for authorized_keys.
 func (f *Folder) PublicKey() (string, error) { return f.read("id_ed25519.pub") }
-
-// Owner returns the value of the owner mark: the lab's name and its id.
-func (f *Folder) Owner() (string, error) {
-	id, err := f.ID()
-	if err != nil {
-		return "", err
-	}
-	return f.Name + " " + id, nil
-}
 
 // Kubeconfig returns the path of the lab's kubeconfig.
 func (f *Folder) Kubeconfig() string { return f.path("kubeconfig") }

@@ -121,7 +121,7 @@ func (s *Set) Save(ctx context.Context, name string, now time.Time) error {
 	for _, m := range s.Machines {
 		s.Step(m.Node, "taking snapshot")
 		if err := s.Hypervisor.TakeSnapshot(ctx, m.UUID, prefix+name, l.String()); err != nil {
-			return err
+			return fmt.Errorf("taking snapshot %q of machine %q: %w", name, m.Node, err)
 		}
 	}
 	return nil
@@ -157,7 +157,7 @@ func (s *Set) Restore(ctx context.Context, snapshot Snapshot) error {
 	for _, p := range snapshot.parts {
 		s.Step(p.node, "restoring snapshot")
 		if err := s.Hypervisor.RestoreSnapshot(ctx, p.uuid, p.UUID); err != nil {
-			return err
+			return fmt.Errorf("restoring snapshot %q of machine %q: %w", snapshot.Name, p.node, err)
 		}
 	}
 	return nil
@@ -173,7 +173,7 @@ func (s *Set) remove(ctx context.Context, parts []part) error {
 	for _, p := range slices.Backward(parts) {
 		s.Step(p.node, "deleting snapshot")
 		if err := s.Hypervisor.DeleteSnapshot(ctx, p.uuid, p.UUID); err != nil {
-			return err
+			return fmt.Errorf("deleting snapshot %q of machine %q: %w", strings.TrimPrefix(p.Name, prefix), p.node, err)
 		}
 	}
 	return nil

@@ -2,9 +2,10 @@ package provider
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/k3s"
+	"github.com/labctl/labctl/vbox"
 )
 
 // nodeBinary is the binary of k3s beside its place on one node: by far the largest file that k3s needs there, so it comes to all nodes at
@@ -16,29 +17,18 @@ func (p *Provider) nodeBinary() kind {
 		replace:  []string{"name", "machine"},
 		ensure:   p.ensureBinary,
 		read: func(ctx context.Context, _ string, in props) (props, error) {
-			if _, ok := p.o.Lab.Node(in.text("name")); !ok {
-				return in, nil // no longer in the lab: about to be deleted
-			}
-			_, ok, err := p.owned(ctx, in.text("machine"))
-			if err != nil || !ok {
-				return nil, err
-			}
-			return in, nil
+			return p.onMachine(ctx, in, func(config.Node, vbox.Machine) (props, error) { return in, nil })
 		},
 		remove: func(context.Context, string, props, func(string)) error { return nil },
 	}
 }
 
 func (p *Provider) ensureBinary(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in.text("name"))
+	n, a, err := p.binaryFor(ctx, in, step)
 	if err != nil {
 		return "", "", err
 	}
-	a, err := p.artifacts(ctx, in, step)
-	if err != nil {
-		return "", "", err
-	}
-	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("pushing k3s to %q", n.Name), step, func(ctx context.Context) error {
+	err = p.working(ctx, p.o.Timeouts.K3s, step, func(ctx context.Context) error {
 		r, err := p.conns.get(ctx, n)
 		if err != nil {
 			return err

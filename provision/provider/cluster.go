@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"net/netip"
@@ -53,7 +52,7 @@ func (p *Provider) agent() kind {
 }
 
 func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in.text("name"))
+	n, a, err := p.binaryFor(ctx, in, step)
 	if err != nil {
 		return "", "", err
 	}
@@ -61,25 +60,14 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 	if err != nil {
 		return "", "", err
 	}
-	a, err := p.artifacts(ctx, in, step)
+	kn, s, err := p.settings(in, n, token)
 	if err != nil {
 		return "", "", err
 	}
-	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s server on %q", n.Name), step, func(ctx context.Context) error {
-		r, err := p.conns.get(ctx, n)
-		if err != nil {
-			return err
-		}
-		kn, s, err := p.settings(in, n, token)
-		if err != nil {
-			return err
-		}
-		err = k3s.InstallServer(ctx, r, kn, s, a, step)
-		if errors.Is(err, k3s.ErrReboot) {
-			if r, err = p.reboot(ctx, n, in.text("machine"), step); err == nil {
-				err = k3s.InstallServer(ctx, r, kn, s, a, step)
-			}
-		}
+	err = p.working(ctx, p.o.Timeouts.K3s, step, func(ctx context.Context) error {
+		r, err := p.install(ctx, n, in.text("machine"), step, func(r *ssh.Client) error {
+			return k3s.InstallServer(ctx, r, kn, s, a, step)
+		})
 		if err != nil {
 			return err
 		}
@@ -107,19 +95,15 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 }
 
 func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string)) (id, value string, err error) {
-	n, err := p.node(in.text("name"))
+	n, a, err := p.binaryFor(ctx, in, step)
 	if err != nil {
 		return "", "", err
 	}
-	a, err := p.artifacts(ctx, in, step)
-	if err != nil {
-		return "", "", err
-	}
-	working, err := p.hasK3s(ctx, n)
+	atWork, err := p.hasK3s(ctx, n)
 	if err != nil {
 		return n.Name, "", err
 	}
-	if working {
+	if atWork {
 		var done func(error)
 		done, err = p.rolling.turn(ctx, n.Name, p.o.Timeouts.K3s, step, func(ctx context.Context) error { return p.hindrance(ctx, n) })
 		if err != nil {
@@ -127,7 +111,7 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 		}
 		defer func() { done(err) }()
 	}
-	err = p.working(ctx, p.o.Timeouts.K3s, fmt.Sprintf("installing the k3s agent on %q", n.Name), step, func(ctx context.Context) error {
+	err = p.working(ctx, p.o.Timeouts.K3s, step, func(ctx context.Context) error {
 		server, err := p.conns.get(ctx, p.o.Lab.Server())
 		if err != nil {
 			return err
@@ -154,13 +138,9 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 				return err
 			}
 		}
-		err = k3s.InstallAgent(ctx, r, kn, s, a, step)
-		if errors.Is(err, k3s.ErrReboot) {
-			if r, err = p.reboot(ctx, n, in.text("machine"), step); err == nil {
-				err = k3s.InstallAgent(ctx, r, kn, s, a, step)
-			}
-		}
-		if err != nil {
+		if _, err := p.install(ctx, n, in.text("machine"), step, func(r *ssh.Client) error {
+			return k3s.InstallAgent(ctx, r, kn, s, a, step)
+		}); err != nil {
 			return err
 		}
 		return k3s.WaitReady(ctx, server, n.Name, s.Version, step)
@@ -169,8 +149,10 @@ func (p *Provider) ensureAgent(ctx context.Context, in props, step func(string))
 }
 
 // working bounds work on nodes, which goes on over lost connections.
-func (p *Provider) working(ctx context.Context, limit time.Duration, what string, step func(string), work func(context.Context) error, nodes ...config.Node) error {
-	return wait(ctx, limit, what, func(ctx context.Context) error {
+func (p *Provider) working(
+	ctx context.Context, limit time.Duration, step func(string), work func(context.Context) error, nodes ...config.Node,
+) error {
+	return wait(ctx, limit, func(ctx context.Context) error {
 		return p.conns.steady(ctx, step, func() error { return work(ctx) }, nodes...)
 	})
 }
@@ -196,7 +178,7 @@ func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step fun
 	if !ok || p.doomed[name] {
 		return nil // its machine goes too
 	}
-	return wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("wiping k3s on %q", name), func(ctx context.Context) error {
+	return wait(ctx, p.o.Timeouts.K3s, func(ctx context.Context) error {
 		r, err := p.conns.get(ctx, n)
 		if err != nil {
 			return err
@@ -213,87 +195,52 @@ func (p *Provider) removeAgent(ctx context.Context, _ string, in props, step fun
 	})
 }
 
-// reboot shuts a node's machine down and starts it again.
-func (p *Provider) reboot(ctx context.Context, n config.Node, machine string, step func(string)) (*ssh.Client, error) {
-	p.conns.forget(n.Name)
-	if err := p.o.Hypervisor.StopMachine(ctx, machine, p.o.Timeouts.Stop, step); err != nil {
-		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
-	}
-	if err := p.start(ctx, n.Name, machine, step); err != nil {
-		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
-	}
-	if err := p.waitBooted(ctx, n.Name, step); err != nil {
-		return nil, fmt.Errorf("rebooting %q: %w", n.Name, err)
-	}
-	return p.conns.get(ctx, n)
-}
-
-// readK3s compares what is installed with what the last run put there. A node that can't be reached keeps its state: its
-// machine is off, and says so itself.
+// readK3s compares what is installed with what the last run put there.
 func (p *Provider) readK3s(ctx context.Context, in props, token func(context.Context) (string, error)) (props, error) {
-	n, ok := p.o.Lab.Node(in.text("name"))
-	if !ok {
-		return in, nil // no longer in the lab: about to be deleted
-	}
-	m, ok, err := p.owned(ctx, in.text("machine"))
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, nil
-	}
-	if !running(m) {
-		return in, nil
-	}
-	r, err := p.conns.reach(ctx, n)
-	if final(err) {
-		return nil, err
-	}
-	if err != nil {
-		return in, ctx.Err() // Settled says so, once the machines have had their chance
-	}
-	secret, err := token(ctx)
-	if err != nil {
-		return in, ctx.Err() // the server can't be reached, or is gone: agents follow it
-	}
-	kn, s, err := p.settings(in, n, secret)
-	if err != nil {
-		return nil, err
-	}
-	state, err := k3s.Installed(ctx, r, kn, s)
-	if err != nil {
-		return nil, err
-	}
-	if state.SHA256 == "" {
-		return nil, nil
-	}
-	now := maps.Clone(in)
-	if state.Version != "" {
-		now["version"] = state.Version
-	}
-	same, err := p.sameRegistry(in)
-	if err != nil {
-		return nil, err
-	}
-	missing := false // and k3s is to be restarted when it comes
-	if wanted := archivesOf(in); len(wanted) > 0 {
-		if missing, err = archivesMissing(ctx, r, n, wanted); err != nil {
+	return p.onNode(ctx, in, func(n config.Node, r *ssh.Client) (props, error) {
+		secret, err := token(ctx)
+		if err != nil {
+			return in, ctx.Err() // the server can't be reached, or is gone: agents follow it
+		}
+		kn, s, err := p.settings(in, n, secret)
+		if err != nil {
 			return nil, err
 		}
-	}
-	switch {
-	case missing:
-		now[driftKey] = "archives are missing"
-	case !state.Settings, same && !state.Registry:
-		now[driftKey] = "settings differ"
-	case !state.Active:
-		now[driftKey] = "service is not active"
-	case n.Role == config.RoleServer:
-		if _, err := os.Stat(p.o.Folder.Kubeconfig()); errors.Is(err, fs.ErrNotExist) {
-			now[driftKey] = "kubeconfig is missing"
+		state, err := k3s.Installed(ctx, r, kn, s)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return now, nil
+		if state.SHA256 == "" {
+			return nil, nil
+		}
+		now := maps.Clone(in)
+		if state.Version != "" {
+			now["version"] = state.Version
+		}
+		same, err := p.sameRegistry(in)
+		if err != nil {
+			return nil, err
+		}
+		missing := false // and k3s is to be restarted when it comes
+		if wanted := archivesOf(in); len(wanted) > 0 {
+			if missing, err = archivesMissing(ctx, r, n, wanted); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case missing:
+			now[driftKey] = "archives are missing"
+		case !state.Settings, same && !state.Registry:
+			now[driftKey] = "settings differ"
+		case !state.Active:
+			now[driftKey] = "service is not active"
+		case n.Role == config.RoleServer:
+			if _, err := os.Stat(p.o.Folder.Kubeconfig()); errors.Is(err, fs.ErrNotExist) {
+				now[driftKey] = "kubeconfig is missing"
+			}
+		}
+		return now, nil
+	})
 }
 
 // sameRegistry tells whether the registries and the proxy of the last run are those that are wanted now: what was written then is not
@@ -305,14 +252,6 @@ func (p *Provider) sameRegistry(in props) (bool, error) {
 	}
 	registries, proxy, err := k3s.Seal(p.o.Lab, token)
 	return registries == in.text("registries") && proxy == in.text("proxy"), err
-}
-
-func (p *Provider) node(name string) (config.Node, error) {
-	n, ok := p.o.Lab.Node(name)
-	if !ok {
-		return n, fmt.Errorf("the lab has no node %q", name)
-	}
-	return n, nil
 }
 
 // settings translates inputs into what package k3s wants.

@@ -42,7 +42,7 @@ func TestPollStopsForGood(t *testing.T) {
 
 func TestWaitSaysHowLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err := wait(t.Context(), 5*time.Minute, "waiting for SSH on \"w1\"", func(ctx context.Context) error {
+		err := wait(t.Context(), 5*time.Minute, func(ctx context.Context) error {
 			<-ctx.Done()
 			return errors.Join(ctx.Err(), errors.New("connection refused"))
 		})
@@ -51,7 +51,7 @@ func TestWaitSaysHowLong(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("interrupted"))
-		if err := wait(ctx, time.Minute, "waiting", func(ctx context.Context) error { return ctx.Err() }); strings.Contains(err.Error(), "not within") {
+		if err := wait(ctx, time.Minute, func(ctx context.Context) error { return ctx.Err() }); strings.Contains(err.Error(), "not within") {
 			t.Errorf("an interrupt looks like a deadline: %v", err)
 		}
 	})

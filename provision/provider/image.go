@@ -139,7 +139,8 @@ func EnsureBaseDisk(ctx context.Context, d Disks, image string, diskGiB int, ste
 func discardBaseDisk(ctx context.Context, d Disks, base string, damage error) error {
 	err := d.CloseMedium(ctx, base, false)
 	if errors.Is(err, vbox.ErrInUse) {
-		return fmt.Errorf("base disk %q is damaged (%w), and so are the disks that are linked to it: labctl cache verify names the machines and the way out", base, damage)
+		return fmt.Errorf("base disk %q is damaged (%w), and so are the disks that are linked to it: "+
+			"labctl cache verify names the machines and the way out", base, damage)
 	}
 	if err != nil && !errors.Is(err, vbox.ErrBadMedium) { // which VirtualBox doesn't know, then
 		return fmt.Errorf("base disk %q is damaged (%w): %w", base, damage, err)

@@ -2,11 +2,11 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/labctl/labctl/internal/config"
+	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/k3s"
 )
 
@@ -31,7 +31,7 @@ func (p *Provider) ensureImages(ctx context.Context, in props, step func(string)
 	if err != nil {
 		return "", "", err
 	}
-	if err := wait(ctx, p.o.Timeouts.K3s, fmt.Sprintf("putting images on %q", n.Name), func(ctx context.Context) error {
+	if err := wait(ctx, p.o.Timeouts.K3s, func(ctx context.Context) error {
 		c, err := p.conns.get(ctx, n)
 		if err != nil {
 			return err
@@ -52,38 +52,19 @@ func (p *Provider) ensureImages(ctx context.Context, in props, step func(string)
 	return n.Name, n.Name, nil
 }
 
-// readImages finds archives that were changed or removed on the node. A node that can't be reached keeps its state.
+// readImages finds archives that were changed or removed on the node.
 func (p *Provider) readImages(ctx context.Context, _ string, in props) (props, error) {
-	n, ok := p.o.Lab.Node(in.text("name"))
-	if !ok {
-		return in, nil // no longer in the lab: about to be deleted
-	}
-	m, ok, err := p.owned(ctx, in.text("machine"))
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, nil
-	}
 	had := archivesOf(in)
-	p.setPushed(n.Name, had)
-	if !running(m) {
-		return in, nil
-	}
-	c, err := p.conns.reach(ctx, n)
-	if final(err) {
-		return nil, err
-	}
-	if err != nil {
-		return in, ctx.Err()
-	}
-	missing, err := archivesMissing(ctx, c, n, had)
-	if err != nil || !missing {
-		return in, err
-	}
-	now := maps.Clone(in)
-	now[driftKey] = "archives are missing"
-	return now, nil
+	p.setPushed(in.text("name"), had)
+	return p.onNode(ctx, in, func(n config.Node, r *ssh.Client) (props, error) {
+		missing, err := archivesMissing(ctx, r, n, had)
+		if err != nil || !missing {
+			return in, err
+		}
+		now := maps.Clone(in)
+		now[driftKey] = "archives are missing"
+		return now, nil
+	})
 }
 
 // archivesMissing tells whether one of these archives is not on the node with its bytes.

@@ -71,15 +71,12 @@ func (p *Provider) machine() kind {
 		},
 		read: p.readMachine,
 		find: func(ctx context.Context, in props) (string, bool, error) {
-			m, ok, err := p.owned(ctx, p.vmName(in.text("name")))
+			m, ok, err := p.owned(ctx, p.o.Folder.VMName(in.text("name")))
 			return m.UUID, ok, err
 		},
 		remove: p.removeMachine,
 	}
 }
-
-// vmName is what VirtualBox calls a node's machine.
-func (p *Provider) vmName(node string) string { return p.o.Lab.Name + "-" + node }
 
 // owned looks a machine up; ok is false where there is none of that name or id, or where it bears another owner's mark.
 func (p *Provider) owned(ctx context.Context, nameOrUUID string) (m vbox.Machine, ok bool, err error) {
@@ -90,12 +87,8 @@ func (p *Provider) owned(ctx context.Context, nameOrUUID string) (m vbox.Machine
 	if err != nil {
 		return m, false, err
 	}
-	owner, err := p.o.Folder.Owner()
-	if err != nil {
-		return m, false, err
-	}
-	mark, _, err := p.o.Hypervisor.ExtraData(ctx, m.UUID, labdir.OwnerKey)
-	return m, mark == owner, err
+	ok, err = p.o.Folder.Owns(ctx, p.o.Hypervisor, m.UUID)
+	return m, ok, err
 }
 
 // running tells whether the guest is at work; a paused or saved machine is not.
@@ -123,7 +116,7 @@ func (p *Provider) removeMachine(ctx context.Context, id string, in props, step 
 	name := in.text("name")
 	p.conns.forget(name)
 	if err := p.o.Hypervisor.RemoveMachine(ctx, id, labdir.OwnerKey, owner, step); err != nil {
-		return fmt.Errorf("removing machine %q: %w", name, err)
+		return fmt.Errorf("removing it: %w", err)
 	}
 	return p.o.Folder.Machine(name).Remove()
 }
@@ -146,7 +139,7 @@ func (p *Provider) ensureMachine(ctx context.Context, in props, step func(string
 	if ours && running(m) && changed {
 		p.conns.forget(node)
 		if err := p.o.Hypervisor.StopMachine(ctx, m.UUID, grace, step); err != nil {
-			return m.UUID, fmt.Errorf("stopping machine %q: %w", node, err)
+			return m.UUID, fmt.Errorf("stopping it: %w", err)
 		}
 	}
 	if !ours || !running(m) || changed {
@@ -167,7 +160,7 @@ func (p *Provider) start(ctx context.Context, node, id string, step func(string)
 		return err
 	}
 	if err := p.o.Hypervisor.StartMachine(ctx, id); err != nil {
-		return fmt.Errorf("starting machine %q: %w", node, err)
+		return fmt.Errorf("starting the machine: %w", err)
 	}
 	return nil
 }
@@ -177,11 +170,11 @@ func (p *Provider) prepare(ctx context.Context, node string, spec vbox.MachineSp
 	step("writing the seed")
 	if dir := p.o.Folder.Machine(node); dir.Spoilt() {
 		if err := dir.TryAgain(); err != nil {
-			return vbox.Machine{}, fmt.Errorf("seed of %q: %w", node, err)
+			return vbox.Machine{}, fmt.Errorf("writing its seed: %w", err)
 		}
 	}
 	if err := p.writeSeed(node, spec); err != nil {
-		return vbox.Machine{}, fmt.Errorf("seed of %q: %w", node, err)
+		return vbox.Machine{}, fmt.Errorf("writing its seed: %w", err)
 	}
 	if err := p.choosePort(ctx, node, &spec); err != nil {
 		return vbox.Machine{}, err
@@ -192,7 +185,7 @@ func (p *Provider) prepare(ctx context.Context, node string, spec vbox.MachineSp
 		if left, ours, lerr := p.owned(ctx, spec.Name); lerr == nil && ours {
 			m = left
 		}
-		return m, fmt.Errorf("creating machine %q: %w", node, err)
+		return m, fmt.Errorf("creating it: %w", err)
 	}
 	return m, nil
 }
@@ -209,7 +202,7 @@ func (p *Provider) machineSpec(in props) (vbox.MachineSpec, error) {
 	}
 	dir := p.o.Folder.Machine(node)
 	return vbox.MachineSpec{
-		Name: p.vmName(node), Group: "/labctl/" + p.o.Lab.Name, BaseFolder: dir.Path, OSType: osType,
+		Name: p.o.Folder.VMName(node), Group: "/labctl/" + p.o.Lab.Name, BaseFolder: dir.Path, OSType: osType,
 		OwnerKey: labdir.OwnerKey, Owner: owner,
 		CPUs: in.number("cpus"), MemoryMiB: in.number("memoryMiB"),
 		NATMAC: labdir.MAC(id, node, 1), HostOnlyMAC: labdir.MAC(id, node, 2), HostOnlyNetwork: in.text("network"),
@@ -239,7 +232,7 @@ func (p *Provider) choosePort(ctx context.Context, node string, spec *vbox.Machi
 	}
 	port, err := p.o.FreePort(last, taken)
 	if err != nil {
-		return fmt.Errorf("a port for SSH to %q: %w", node, err)
+		return fmt.Errorf("a port for SSH: %w", err)
 	}
 	spec.SSHPort = port
 	return dir.SetSSHPort(port)
@@ -285,7 +278,7 @@ func (p *Provider) writeSeed(node string, spec vbox.MachineSpec) error {
 	if err != nil {
 		return err
 	}
-	instance := p.o.Lab.Name + "-" + node + "-" + id
+	instance := spec.Name + "-" + id
 	try, err := p.o.Folder.Machine(node).Try()
 	if err != nil {
 		return err
@@ -315,7 +308,7 @@ func (p *Provider) waitBooted(ctx context.Context, node string, step func(string
 	if err != nil {
 		return err
 	}
-	err = wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for SSH on %q (%s)", node, n.Address), func(ctx context.Context) error {
+	err = wait(ctx, p.o.Timeouts.Boot, func(ctx context.Context) error {
 		return p.conns.wait(ctx, n, step)
 	})
 	console := p.o.Folder.Machine(node)
@@ -329,7 +322,7 @@ func (p *Provider) waitBooted(ctx context.Context, node string, step func(string
 		}
 		return fmt.Errorf("%w; its console: %s%s", err, console.SerialLog(), consoleTail(console))
 	}
-	err = wait(ctx, p.o.Timeouts.Boot, fmt.Sprintf("waiting for cloud-init on %q", node), func(ctx context.Context) error {
+	err = wait(ctx, p.o.Timeouts.Boot, func(ctx context.Context) error {
 		return p.waitCloudInit(ctx, n, step)
 	})
 	if errors.Is(err, errCloudInit) {
@@ -366,7 +359,7 @@ type cloudInitResult struct {
 
 func (p *Provider) waitCloudInit(ctx context.Context, n config.Node, step func(string)) error {
 	step("waiting for cloud-init")
-	return poll(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		c, err := p.conns.get(ctx, n)
 		if err != nil {
 			return false, err
@@ -390,9 +383,13 @@ func (p *Provider) waitCloudInit(ctx context.Context, n config.Node, step func(s
 		if err != nil {
 			log = []byte(err.Error())
 		}
-		return false, stop(fmt.Errorf("%w on %q: %s; the end of its log:\n%s; the machine's console: %s",
-			errCloudInit, n.Name, strings.Join(r.V1.Errors, "; "), bytes.TrimSpace(log), p.o.Folder.Machine(n.Name).SerialLog()))
+		return false, stop(fmt.Errorf("%w: %s; the end of its log:\n%s; the machine's console: %s",
+			errCloudInit, strings.Join(r.V1.Errors, "; "), bytes.TrimSpace(log), p.o.Folder.Machine(n.Name).SerialLog()))
 	}, step)
+	if err != nil && !errors.Is(err, errCloudInit) {
+		return fmt.Errorf("waiting for cloud-init: %w", err)
+	}
+	return err
 }
 
 // cloudInitLine is what cloud-init writes to the console when something is wrong:

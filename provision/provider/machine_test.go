@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
 	"github.com/labctl/labctl/internal/cloudinit"
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
@@ -130,5 +133,36 @@ func TestConsoleTail(t *testing.T) {
 	got := consoleTail(m)
 	if !strings.Contains(got, "\ncloud-init said: "+complaint+";\n") || !strings.HasSuffix(got, "\nlogin:") || strings.Contains(got, "GRUB") {
 		t.Errorf("the tail is %q", got)
+	}
+}
+
+// stubborn is VirtualBox that removes no machine.
+type stubborn struct{ Hypervisor }
+
+func (stubborn) RemoveMachine(context.Context, string, string, string, func(string)) error {
+	return errors.New("VBoxManage unregistervm: exit status 1: no")
+}
+
+// What failed is named once: by the failure, not by its error, and not by VirtualBox's id.
+func TestFailureNamesTheMachineOnce(t *testing.T) {
+	l := config.Default()
+	f := labdir.At(t.TempDir(), l.Name)
+	if err := f.Make(l); err != nil {
+		t.Fatal(err)
+	}
+	p := New(t.Context(), Options{Lab: l, Folder: f, Hypervisor: stubborn{}})
+	inputs, err := pack(resource.NewPropertyMapFromMap(props{"name": "cp1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Delete(t.Context(), &pulumirpc.DeleteRequest{
+		Urn: "urn:pulumi:lab::labctl::labctl:index:Machine::cp1", Id: "5c30ffcd-9f78-4301-8b83-0dcdd98f72d3", Properties: inputs,
+	})
+	all := p.Failures()
+	if err == nil || len(all) != 1 {
+		t.Fatalf("%v, %v", err, all)
+	}
+	if got := all[0]; got.Type != "Machine" || got.Name != "cp1" || got.Err.Error() != "removing it: VBoxManage unregistervm: exit status 1: no" {
+		t.Errorf("got %+v", got)
 	}
 }

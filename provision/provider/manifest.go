@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/labctl/labctl/k3s"
@@ -16,7 +15,7 @@ func (p *Provider) manifest() kind {
 		replace:  []string{"name"},
 		ensure: func(ctx context.Context, in props, step func(string)) (id, value string, err error) {
 			m := k3s.Manifest{Name: in.text("name"), YAML: []byte(in.text("yaml"))}
-			err = p.onServer(ctx, p.o.Timeouts.Demo, fmt.Sprintf("applying %q", m.Name), step, func(ctx context.Context, server k3s.Runner) error {
+			err = p.onServer(ctx, p.o.Timeouts.Demo, step, func(ctx context.Context, server k3s.Runner) error {
 				if err := k3s.Apply(ctx, server, m, step); err != nil {
 					return err
 				}

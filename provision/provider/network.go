@@ -233,11 +233,11 @@ func (p *Provider) ensureNetwork(ctx context.Context, in props, step func(string
 		if !made {
 			return "", "", fmt.Errorf("host-only network %q has the address %s, the lab wants %s, and it was not made by labctl: "+
 				"set it yourself (VBoxManage hostonlyif ipconfig %q --ip %s --netmask %s) or give the lab another network.cidr",
-				n.Name, n.Address, want, n.Name, want.Addr(), netmask(want))
+				n.Name, n.Address, want, n.Name, want.Addr(), vbox.Netmask(want.Bits()))
 		}
 		step("setting the address of " + n.Name)
 		if err := p.o.Hypervisor.SetHostOnlyAddress(ctx, n.Name, want); err != nil {
-			return "", "", err
+			return "", "", fmt.Errorf("setting the address of %q: %w", n.Name, err)
 		}
 	}
 	if made {
@@ -281,14 +281,9 @@ func (p *Provider) leaveNetwork(ctx context.Context, id, owner string, step func
 	}
 	step("removing the host-only network")
 	if err := p.o.Hypervisor.RemoveHostOnly(ctx, id); err != nil {
-		return err
+		return fmt.Errorf("removing %q: %w", id, err)
 	}
 	return p.o.Hypervisor.SetExtraData(ctx, "global", networkKey(id), "")
-}
-
-func netmask(p netip.Prefix) string {
-	m := ^uint32(0) << (32 - p.Bits())
-	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
 }
 
 // RemoveNetworks takes a lab out of the users of every adapter that labctl made, and removes those that nobody else uses: what is left

@@ -74,8 +74,9 @@ type Provider struct {
 	archives map[string]map[string]string // of images on each node, with their checksums, as the last run put them there
 }
 
-// Failure is what went wrong with one resource.
+// Failure is what went wrong with one resource. Err doesn't name the resource: Type and Name do.
 type Failure struct {
+	Type string // the last part of the type: "Machine"
 	Name string
 	Err  error
 }
@@ -136,7 +137,7 @@ func (p *Provider) Find(ctx context.Context, typ, name string, inputs map[string
 
 // Check refuses what cannot work before anything is made.
 func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
-	name, k, err := p.kindOf(r.GetUrn())
+	k, err := p.kindOf(r.GetUrn())
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumir
 			return nil, err
 		}
 		if err := k.refuse(old.Mappable(), in.Mappable()); err != nil {
-			p.failed(name, err)
+			p.failed(r.GetUrn(), err)
 			res.Failures = append(res.Failures, &pulumirpc.CheckFailure{Reason: err.Error()})
 		}
 	}
@@ -165,7 +166,7 @@ func (p *Provider) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumir
 
 // Diff compares the inputs of the last run, or what Read saw since, with the new ones.
 func (p *Provider) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	_, k, err := p.kindOf(r.GetUrn())
+	k, err := p.kindOf(r.GetUrn())
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +229,7 @@ func (p *Provider) Update(req context.Context, r *pulumirpc.UpdateRequest) (*pul
 }
 
 func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *structpb.Struct) (string, *structpb.Struct, error) {
-	name, k, err := p.kindOf(urn)
+	k, err := p.kindOf(urn)
 	if err != nil {
 		return "", nil, err
 	}
@@ -242,7 +243,7 @@ func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *str
 	}
 	ctx, done := p.during(req)
 	defer done()
-	made, value, err := k.ensure(ctx, in.Mappable(), p.step(name))
+	made, value, err := k.ensure(ctx, in.Mappable(), p.step(urn))
 	if made != "" {
 		id = made
 	}
@@ -261,7 +262,7 @@ func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *str
 	if err == nil {
 		return id, out, nil
 	}
-	p.failed(name, err)
+	p.failed(urn, err)
 	if id == "" {
 		return "", nil, status.Error(codes.Unknown, err.Error())
 	}
@@ -271,7 +272,7 @@ func (p *Provider) ensure(req context.Context, urn, id string, inputs, olds *str
 
 // Read says what is there now; no id in the answer means that it is gone.
 func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	name, k, err := p.kindOf(r.GetUrn())
+	k, err := p.kindOf(r.GetUrn())
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 	delete(given, driftKey) // what an earlier look found says nothing of now: it would stay for good
 	now, err := k.read(ctx, r.GetId(), given)
 	if err != nil {
-		p.failed(name, err)
+		p.failed(r.GetUrn(), err)
 		return nil, status.Error(codes.Unknown, err.Error())
 	}
 	if now == nil {
@@ -319,7 +320,7 @@ func (p *Provider) Read(req context.Context, r *pulumirpc.ReadRequest) (*pulumir
 
 // Delete removes a resource; one that is gone is no error.
 func (p *Provider) Delete(req context.Context, r *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	name, k, err := p.kindOf(r.GetUrn())
+	k, err := p.kindOf(r.GetUrn())
 	if err != nil {
 		return nil, err
 	}
@@ -329,8 +330,8 @@ func (p *Provider) Delete(req context.Context, r *pulumirpc.DeleteRequest) (*emp
 	}
 	ctx, done := p.during(req)
 	defer done()
-	if err := k.remove(ctx, r.GetId(), in.Mappable(), p.step(name)); err != nil {
-		p.failed(name, err)
+	if err := k.remove(ctx, r.GetId(), in.Mappable(), p.step(r.GetUrn())); err != nil {
+		p.failed(r.GetUrn(), err)
 		return nil, status.Error(codes.Unknown, err.Error())
 	}
 	return &emptypb.Empty{}, nil
@@ -363,13 +364,13 @@ func (*Provider) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plug
 
 // ---- between the protocol and the resources
 
-func (p *Provider) kindOf(urn string) (name string, k kind, err error) {
-	u := resource.URN(urn)
-	k, ok := p.kinds[string(u.Type().Name())]
+func (p *Provider) kindOf(urn string) (kind, error) {
+	typ := resource.URN(urn).Type()
+	k, ok := p.kinds[string(typ.Name())]
 	if !ok {
-		return "", k, status.Errorf(codes.InvalidArgument, "labctl has no resource type %q", u.Type())
+		return k, status.Errorf(codes.InvalidArgument, "labctl has no resource type %q", typ)
 	}
-	return u.Name(), k, nil
+	return k, nil
 }
 
 // during returns a context that ends with the request (the engine gave up) and with the run (Ctrl-C).
@@ -379,7 +380,8 @@ func (p *Provider) during(req context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-func (p *Provider) step(name string) func(string) {
+func (p *Provider) step(urn string) func(string) {
+	name := resource.URN(urn).Name()
 	return func(text string) {
 		if p.o.Step != nil {
 			p.o.Step(name, text)
@@ -387,10 +389,11 @@ func (p *Provider) step(name string) func(string) {
 	}
 }
 
-func (p *Provider) failed(name string, err error) {
+func (p *Provider) failed(urn string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failures = append(p.failures, Failure{Name: name, Err: err})
+	u := resource.URN(urn)
+	p.failures = append(p.failures, Failure{Type: string(u.Type().Name()), Name: u.Name(), Err: err})
 }
 
 const (
@@ -423,15 +426,13 @@ func pack(m resource.PropertyMap) (*structpb.Struct, error) {
 	return plugin.MarshalProperties(m, plugin.MarshalOptions{KeepUnknowns: true, SkipNulls: true})
 }
 
-// wait bounds a wait and says in its error how long it was.
-func wait(ctx context.Context, d time.Duration, what string, f func(context.Context) error) error {
-	wctx, cancel := context.WithTimeout(ctx, d)
+// wait bounds what may take long, and says in its error how long that was, if that is why it ended.
+func wait(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	if err := f(wctx); err != nil {
-		if ctx.Err() == nil && wctx.Err() != nil {
-			return fmt.Errorf("%s: not within %s: %w", what, d, err)
-		}
-		return fmt.Errorf("%s: %w", what, err)
+	err := f(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return fmt.Errorf("not within %s: %w", d, err)
 	}
-	return nil
+	return err
 }

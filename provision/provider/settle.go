@@ -23,7 +23,7 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 	if !nodes && !demo {
 		return nil
 	}
-	err := p.onServer(ctx, p.o.Timeouts.K3s, "waiting for the nodes", step, func(ctx context.Context, server k3s.Runner) error {
+	err := p.onServer(ctx, p.o.Timeouts.K3s, step, func(ctx context.Context, server k3s.Runner) error {
 		var names []string
 		for _, n := range p.o.Lab.Nodes {
 			names = append(names, n.Name)
@@ -33,7 +33,7 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 	if err != nil || !demo {
 		return err
 	}
-	return p.onServer(ctx, p.o.Timeouts.Demo, "waiting for the demo", step, func(ctx context.Context, server k3s.Runner) error {
+	return p.onServer(ctx, p.o.Timeouts.Demo, step, func(ctx context.Context, server k3s.Runner) error {
 		for _, m := range k3s.Manifests(p.o.Lab) {
 			if err := k3s.WaitSpread(ctx, server, m, len(p.o.Lab.Nodes), step); err != nil {
 				return err
@@ -44,8 +44,10 @@ func (p *Provider) Settled(ctx context.Context, nodes, demo bool, step func(stri
 }
 
 // onServer bounds work on the server, which goes on over lost connections.
-func (p *Provider) onServer(ctx context.Context, limit time.Duration, what string, step func(string), work func(context.Context, k3s.Runner) error) error {
-	return p.working(ctx, limit, what, step, func(ctx context.Context) error {
+func (p *Provider) onServer(
+	ctx context.Context, limit time.Duration, step func(string), work func(context.Context, k3s.Runner) error,
+) error {
+	return p.working(ctx, limit, step, func(ctx context.Context) error {
 		server, err := p.conns.get(ctx, p.o.Lab.Server())
 		if err != nil {
 			return err

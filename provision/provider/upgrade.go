@@ -47,7 +47,9 @@ func newRolling() *rolling { return &rolling{taken: make(chan struct{}, 1)} }
 // turn waits for a node's turn. hindrance says why the node is to be left alone for now: then others go first, and it asks again, until
 // limit has passed without anybody's having had a turn. done is to be called with what became of the node: after an error, nobody
 // gets a turn.
-func (r *rolling) turn(ctx context.Context, node string, limit time.Duration, step func(string), hindrance func(context.Context) error) (done func(error), err error) {
+func (r *rolling) turn(
+	ctx context.Context, node string, limit time.Duration, step func(string), hindrance func(context.Context) error,
+) (done func(error), err error) {
 	var since time.Time
 	for given, told := -1, ""; ; {
 		select {
