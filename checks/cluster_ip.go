@@ -281,7 +281,15 @@ func answerResult(f Facts, inPods bool, hint string) Result {
 			}
 		}
 	}
-	if pods := f.readyPods(s); len(j.bad.expected) == 0 && good > 0 && missed(pods, good) > tooLucky {
+	met := good
+	if s.Sticky { // every client meets one pod, however often it asks
+		met = min(good, len(f.Lab.Nodes))
+	}
+	if pods := f.readyPods(s); len(j.bad.expected) == 0 && good > 0 && missed(pods, met) > tooLucky {
+		if s.Sticky {
+			j.unknown("", fmt.Sprintf("sessionAffinity ClientIP: each node meets one of the %d pods only, and one that never answers could hide", pods))
+			return j.result(hint)
+		}
 		j.unknown("", fmt.Sprintf("%d answers are too few to have met each of the %d pods: one that never answers could hide", good, pods))
 	}
 	return j.result(hint)

@@ -76,6 +76,9 @@ func clusterIPFixtures() map[string][]fixture {
 				f.probe("w1", false, webIP, func(p *Probe) { p.Outcome, p.Why = Inconclusive, "w1: curl: not found" })
 			}, Unknown, "curl: not found"},
 			{"one try each, which a dead pod may be missed by", func(f *Facts) { f.fewProbes(false, webIP) }, Unknown, "3 answers are too few to have met each of the 2 pods"},
+			{"one pod for each node, whichever it met first", func(f *Facts) {
+				f.changeService("web-svc", func(s *Service) { s.Sticky = true })
+			}, Unknown, "each node meets one of the 2 pods only"},
 			{"one try each, and one pod", func(f *Facts) {
 				f.fewProbes(false, webIP)
 				f.pod("web-w1", func(p *Pod) { p.Ready = false })

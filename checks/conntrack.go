@@ -42,7 +42,9 @@ func judgeFlow(j *judgements, f Facts, k KeptConnection) {
 		j.unknown("", flows.why(), flows.From)
 		return
 	}
-	i := slices.IndexFunc(f.Cluster.Pods.Value, func(p Pod) bool { return p.Name == k.By[0] && p.IP.IsValid() })
+	i := slices.IndexFunc(f.Cluster.Pods.Value, func(p Pod) bool {
+		return p.Namespace == HelloNamespace && p.Name == k.By[0] && p.IP.IsValid() // other namespaces may have a pod of that name
+	})
 	if i < 0 {
 		j.unknown("", fmt.Sprintf("which IP %s has is not known", k.By[0]), f.Cluster.Pods.From)
 		return

@@ -42,6 +42,11 @@ func deploymentResult(f Facts, namespace, name string, replicas int) Result {
 	if w.Updated != replicas {
 		actual = shown
 	}
+	if w.Stale {
+		actual = shown + ", as it was before its last change"
+		j.judge(false, expected, actual, deployments.From.showing(actual))
+		return j.result("no controller has looked at it since: labctl logs CONTROL-PLANE --k3s; right after a change look again")
+	}
 	j.judge(w.Desired == replicas && w.Available == replicas && w.Updated == replicas, expected, actual, deployments.From.showing(shown))
 	return j.result(fmt.Sprintf("kubectl -n %s describe deploy %s, and kubectl -n %s get pods, say what is missing", namespace, name, namespace))
 }

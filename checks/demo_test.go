@@ -17,6 +17,7 @@ func demoFixtures() map[string][]fixture {
 			{"three of three", func(f *Facts) {
 				f.Cluster.Deployments.Value[0] = Workload{Namespace: "demo", Name: "web", Desired: 3, Updated: 3, Available: 3}
 			}, Fail, "web 3/3 available"},
+			{"changed, and nobody has looked", func(f *Facts) { f.Cluster.Deployments.Value[0].Stale = true }, Fail, "web 2/2 available, 2 up to date, as it was before its last change"},
 			{"one is of an older make", func(f *Facts) { f.Cluster.Deployments.Value[0].Updated = 1 }, Fail, "web 2/2 available, 1 up to date"},
 			{"none", func(f *Facts) { f.Cluster.Deployments.Value = nil }, Fail, `there is no deployment "web"`},
 			noCluster(),

@@ -115,6 +115,7 @@ type NATRule struct {
 	Probability float64        // 1 where the rule takes all
 	DNAT        netip.AddrPort // the new destination; the zero AddrPort if the rule has none that could be read
 	Sticky      bool           // it takes only clients that it has seen before (session affinity)
+	Local       bool           // it takes only what is for an address of the node's own; Narrow is then set, too
 	Narrow      bool           // it has further conditions (a NIC, a source, ...), and takes less than the other fields say
 	Line        string
 }
@@ -264,6 +265,7 @@ type Service struct {
 	Selector              map[string]string
 	External              []netip.Addr // EXTERNAL-IP, of a LoadBalancer
 	ExternalPolicy        string       // externalTrafficPolicy: Cluster or Local; empty for a ClusterIP service
+	Sticky                bool         // sessionAffinity: ClientIP
 }
 
 // ServicePort is one port of a service.
@@ -318,6 +320,7 @@ type Endpoint struct {
 type Workload struct {
 	Namespace, Name             string
 	Desired, Updated, Available int
+	Stale                       bool // the numbers are of what it was before its last change
 }
 
 // Outcome is what became of a probe. The zero Outcome says that nothing can be concluded.

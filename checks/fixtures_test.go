@@ -196,6 +196,18 @@ func (f *Facts) nat(node string, change func([]NATRule) []NATRule) {
 	f.node(node, func(n *NodeFacts) { n.NAT.Value = change(n.NAT.Value) })
 }
 
+// before puts a rule of a node's before the first one of a chain that jumps there; an empty jump is any.
+func (f *Facts) before(node, jump string, r NATRule) {
+	r.Line = fmt.Sprintf("-I %s ... -j %s", r.Chain, r.Jump)
+	if r.Probability == 0 {
+		r.Probability = 1
+	}
+	f.nat(node, func(rules []NATRule) []NATRule {
+		i := slices.IndexFunc(rules, func(o NATRule) bool { return o.Chain == r.Chain && (jump == "" || o.Jump == jump) })
+		return slices.Insert(rules, i, r)
+	})
+}
+
 // narrow gives every rule of a node's chain a condition that the other fields don't tell.
 func (f *Facts) narrow(node, chain string) {
 	f.nat(node, func(rules []NATRule) []NATRule {

@@ -43,16 +43,23 @@ func evalHooks(f Facts) Result {
 	eachNAT(f, &j, func(n config.Node, rules []NATRule, from Source) {
 		for _, hook := range []string{"PREROUTING", "OUTPUT"} {
 			expected := fmt.Sprintf("%s %s -> %s", n.Name, hook, chainServices)
-			jumps := slices.DeleteFunc(chain(rules, hook), func(r NATRule) bool { return r.Jump != chainServices })
-			i := slices.IndexFunc(jumps, NATRule.takesAll)
-			switch {
-			case i >= 0:
-				j.judge(true, expected, expected, from.showing(jumps[i].Line))
-			case len(jumps) > 0:
-				j.judge(false, expected, fmt.Sprintf("%s %s leads to %s under a condition only", n.Name, hook, chainServices), from.showing(jumps[0].Line))
-			default:
-				j.judge(false, expected, fmt.Sprintf("%s %s does not lead to %s", n.Name, hook, chainServices), from)
+			all := chain(rules, hook)
+			i := slices.IndexFunc(all, func(r NATRule) bool { return r.Jump == chainServices && r.takesAll() })
+			if i < 0 {
+				if i = slices.IndexFunc(all, func(r NATRule) bool { return r.Jump == chainServices }); i >= 0 {
+					j.judge(false, expected, fmt.Sprintf("%s %s leads to %s under a condition only", n.Name, hook, chainServices), from.showing(all[i].Line))
+				} else {
+					j.judge(false, expected, fmt.Sprintf("%s %s does not lead to %s", n.Name, hook, chainServices), from)
+				}
+				continue
 			}
+			before := slices.DeleteFunc(all[:i:i], func(r NATRule) bool { return r.Jump == chainServices })
+			for _, t := range []traffic{{to: f.Lab.K3s.ServiceCIDR.Masked()}, f.nodePortTraffic(n)} {
+				if r, ok := t.diverted(rules, before); ok {
+					j.judge(false, expected, fmt.Sprintf("%s %s: a rule before that one takes packets to %s away", n.Name, hook, t), from.showing(r.Line, all[i].Line))
+				}
+			}
+			j.judge(true, expected, expected, from.showing(all[i].Line))
 		}
 	})
 	return j.result(hintRules)
@@ -125,6 +132,7 @@ func shares(rules []NATRule, service string) []share {
 		for _, e := range chain(rules, r.Jump) {
 			if e.Jump == "DNAT" && !e.Narrow {
 				s.endpoint = e.DNAT
+				break // the first one decides
 			}
 		}
 		out = append(out, s)
@@ -195,6 +203,9 @@ func evalChains(f Facts) Result {
 			}
 			shown := []string{entry.Line}
 			var got []netip.AddrPort
+			if r, ok := serviceTraffic(target).strays(rules, entry); ok {
+				j.judge(false, expected, fmt.Sprintf("%s %s: a rule in between takes connections away", n.Name, s.Name), from.showing(r.Line, entry.Line))
+			}
 			for _, to := range shares(rules, entry.Jump) {
 				shown = append(shown, to.rule.Line)
 				if !to.endpoint.IsValid() && len(chain(rules, to.rule.Jump)) > 0 && unreadable(chain(rules, to.rule.Jump)) {
@@ -230,11 +241,22 @@ func judgeNodePortRule(j *judgements, n config.Node, rules []NATRule, from Sourc
 		j.judge(false, expected, fmt.Sprintf("%s: %s does not lead to %s", n.Name, chainServices, chainNodePorts), from)
 		return
 	}
-	for _, r := range chain(rules, chainNodePorts) {
-		if r.Port == port && r.Protocol == "tcp" && !r.Narrow && (!r.To.IsValid() || r.To.Contains(n.Address)) && leadsTo(rules, r.Jump, to) {
-			j.judge(true, expected, expected, from.showing(r.Line))
+	all := chain(rules, chainNodePorts)
+	for i, r := range all {
+		if r.Port != port || r.Protocol != "tcp" || r.Narrow || r.To.IsValid() && !r.To.Contains(n.Address) || !leadsTo(rules, r.Jump, to) {
+			continue
+		}
+		t := traffic{to: netip.PrefixFrom(n.Address, n.Address.BitLen()), port: port, local: true}
+		services := chain(rules, chainServices)
+		services = services[:slices.IndexFunc(services, func(r NATRule) bool { return leadsTo(rules, r.Jump, chainNodePorts) })]
+		external := chain(rules, r.Jump)
+		external = external[:max(slices.IndexFunc(external, func(r NATRule) bool { return leadsTo(rules, r.Jump, to) }), 0)] // none if r leads there itself
+		if away, ok := t.diverted(rules, slices.Concat(services, all[:i], external)); ok {
+			j.judge(false, expected, fmt.Sprintf("%s: a rule in between takes packets to %s away", n.Name, t), from.showing(away.Line, r.Line))
 			return
 		}
+		j.judge(true, expected, expected, from.showing(r.Line))
+		return
 	}
 	j.judge(false, expected, fmt.Sprintf("%s has no rule of %s that leads port %d to %s", n.Name, chainNodePorts, port, s.Name), from)
 }
@@ -260,6 +282,10 @@ func evalShares(f Facts) Result {
 			even := 1 / float64(len(all))
 			good := true
 			var parts, shown []string
+			if r, ok := serviceTraffic(target).strays(rules, entry); ok {
+				good = false
+				parts, shown = append(parts, "less what another rule takes away:"), append(shown, r.Line)
+			}
 			for _, to := range all {
 				good = good && math.Abs(to.part-even) < evenly
 				parts = append(parts, fmt.Sprintf("%.3f", to.part))

@@ -37,6 +37,26 @@ func kubeProxyFixtures() map[string][]fixture {
 				})
 			}, Pass, ""},
 			{"not in PREROUTING", func(f *Facts) { f.noRule("w1", "PREROUTING", "") }, Fail, "w1 PREROUTING does not lead"},
+			{"accepted before it comes there", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "ACCEPT"})
+			}, Fail, "w1 PREROUTING: a rule before that one takes packets to 10.43.0.0/16 away"},
+			{"given another destination by a chain before", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "OUTPUT", Jump: "OTHER"})
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append(rules, NATRule{Chain: "OTHER", Jump: "DNAT", Protocol: "tcp", To: prefix("10.43.31.179/32"), Probability: 1})
+				})
+			}, Fail, "w1 OUTPUT: a rule before that one takes packets to 10.43.0.0/16 away"},
+			{"returned, in what comes for the node port", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "RETURN", Protocol: "tcp", Port: 31885, Local: true, Narrow: true})
+			}, Fail, "takes packets to 192.168.56.11:31885 away"},
+			{"a chain before that is about other things", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "DOCKER", Local: true, Narrow: true})
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append(rules, NATRule{Chain: "DOCKER", Jump: "RETURN", Narrow: true}, NATRule{Chain: "DOCKER", Jump: "DNAT", Protocol: "tcp", Port: 8080, Narrow: true},
+						NATRule{Chain: "DOCKER", Jump: "DOCKER"})
+				})
+				f.before("w1", "", NATRule{Chain: "OUTPUT", Jump: "REDIRECT", To: prefix("1.1.1.1/32")})
+			}, Pass, ""},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
 			w2Unreached(),
 		},
@@ -61,6 +81,35 @@ func kubeProxyFixtures() map[string][]fixture {
 			{"a new destination under a condition", func(f *Facts) { f.narrow("w1", "KUBE-SEP-web-svc-1") }, Fail, "w1 web-svc -> 10.42.1.8:80"},
 			{"the node port's rules under a condition", func(f *Facts) { f.narrow("w1", "KUBE-NODEPORTS") }, Fail, "w1 has no rule of KUBE-NODEPORTS that leads port 31885 to hello-svc"},
 			{"no rule for the service", func(f *Facts) { f.noRule("w1", "KUBE-SERVICES", "KUBE-SVC-WEB") }, Fail, "w1 has no rule for web-svc 10.43.31.179:80"},
+			{"returned before the service's rule", func(f *Facts) {
+				f.before("w1", "KUBE-SVC-WEB", NATRule{Chain: "KUBE-SERVICES", Jump: "RETURN", To: prefix("10.43.31.179/32")})
+			}, Fail, "w1 web-svc: a rule in between takes connections away"},
+			{"accepted before the endpoints' rules", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SVC-WEB", Jump: "ACCEPT", Narrow: true})
+			}, Fail, "w1 web-svc: a rule in between takes connections away"},
+			{"some go elsewhere by a chain of somebody else's", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SVC-WEB", Jump: "OTHER", Probability: 0.1})
+				f.nat("w1", func(rules []NATRule) []NATRule { return append(rules, NATRule{Chain: "OTHER", Jump: "DNAT", Probability: 1}) })
+			}, Fail, "w1 web-svc: a rule in between takes connections away"},
+			{"another destination before the pod's", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SEP-web-svc-1", Jump: "DNAT", Protocol: "tcp", DNAT: netip.MustParseAddrPort("10.42.9.9:80")})
+			}, Fail, "w1 web-svc -> 10.42.1.8:80, 10.42.9.9:80"},
+			{"returned before the pod's destination", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SEP-web-svc-1", Jump: "RETURN"})
+			}, Fail, "w1 web-svc: a rule in between takes connections away"},
+			{"another service's rule before", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SERVICES", Jump: "KUBE-SVC-HELLO", Protocol: "tcp", To: prefix("10.43.45.254/32"), Port: 80})
+				f.before("w1", "", NATRule{Chain: "KUBE-SVC-WEB", Jump: "ACCEPT", Protocol: "udp"})
+			}, Pass, ""},
+			{"the node port returned before its rule", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-NODEPORTS", Jump: "RETURN"})
+			}, Fail, "w1: a rule in between takes packets to 192.168.56.11:31885 away"},
+			{"the node port accepted on the way to the service", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-EXT-HELLO", Jump: "ACCEPT", Narrow: true})
+			}, Fail, "w1: a rule in between takes packets to 192.168.56.11:31885 away"},
+			{"the node port returned before all node ports", func(f *Facts) {
+				f.before("w1", "KUBE-NODEPORTS", NATRule{Chain: "KUBE-SERVICES", Jump: "RETURN", Local: true, Narrow: true})
+			}, Fail, "w1: a rule in between takes packets to 192.168.56.11:31885 away"},
 			{"no endpoints, no rule", func(f *Facts) {
 				f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil })
 				for _, n := range f.Lab.Nodes {
@@ -109,6 +158,9 @@ func kubeProxyFixtures() map[string][]fixture {
 				})
 			}, Pass, ""},
 			{"no rules", func(f *Facts) { f.nat("w1", func([]NATRule) []NATRule { return nil }) }, Fail, "w1 hello-svc: no rule gives it any"},
+			{"half of them go nowhere first", func(f *Facts) {
+				f.before("w1", "", NATRule{Chain: "KUBE-SVC-WEB", Jump: "RETURN", Probability: 0.5})
+			}, Fail, "w1 web-svc: less what another rule takes away: 0.500 0.500"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, NotApplicable, "ipvs"},
 			w2Unreached(),
 			noCluster(),
@@ -133,6 +185,9 @@ func kubeProxyFixtures() map[string][]fixture {
 		},
 		"proxy.conntrack": {
 			asIs(),
+			{"a pod of that name elsewhere", func(f *Facts) {
+				f.Cluster.Pods.Value = slices.Insert(f.Cluster.Pods.Value, 0, Pod{Namespace: "foreign", Name: "hello-w1-0", IP: addr("10.42.1.99")})
+			}, Pass, ""},
 			{"two pods over one connection", func(f *Facts) { f.Kept.Value.By = []string{"hello-w1-0", "hello-w2-0"} }, Fail, "was answered by hello-w1-0, hello-w2-0"},
 			{"a new connection each time", func(f *Facts) { f.Kept.Value.Connects = 4 }, Unknown, "did not keep the connection alive"},
 			{"no answer", func(f *Facts) {

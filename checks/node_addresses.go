@@ -136,22 +136,24 @@ func (n NIC) String() string {
 }
 
 func evalNATAddress(f Facts) Result {
-	return addressResult(f, func(n config.Node) (netip.Prefix, Link, bool) {
+	var j judgements
+	return addressResult(f, &j, func(n config.Node) (netip.Prefix, Link, bool) {
 		link, ok := f.natNIC(n)
 		return natAddress(), link, ok
 	}, "labctl ssh NODE -- sudo netplan apply asks for the NAT address again; labctl up mends the machine's NICs")
 }
 
 func evalHostOnlyAddress(f Facts) Result {
-	return addressResult(f, func(n config.Node) (netip.Prefix, Link, bool) {
+	var j judgements
+	judgeBorrowed(&j, f)
+	return addressResult(f, &j, func(n config.Node) (netip.Prefix, Link, bool) {
 		link, ok := f.hostOnlyNIC(n)
 		return hostOnly(f, n), link, ok
 	}, "labctl doctor looks at the host-only network, labctl logs NODE at what the guest made of its settings")
 }
 
 // addressResult judges that one NIC of every node, and no other device, has an address.
-func addressResult(f Facts, nic func(config.Node) (netip.Prefix, Link, bool), hint string) Result {
-	var j judgements
+func addressResult(f Facts, j *judgements, nic func(config.Node) (netip.Prefix, Link, bool), hint string) Result {
 	for _, n := range f.Lab.Nodes {
 		links := f.Nodes[n.Name].Links
 		if !links.Known {
@@ -178,6 +180,21 @@ func addressResult(f Facts, nic func(config.Node) (netip.Prefix, Link, bool), hi
 		j.judge(good, expected, actual, links.From.showing(link.String()))
 	}
 	return j.result(hint)
+}
+
+// judgeBorrowed judges that no node has the address of another one: whichever of them hears a packet first takes it, or neither sees the
+// other's. What kube-proxy binds in IPVS mode has a check of its own.
+func judgeBorrowed(j *judgements, f Facts) {
+	for _, n := range f.Lab.Nodes {
+		links := f.Nodes[n.Name].Links
+		for _, l := range links.Value {
+			for _, other := range f.Lab.Nodes {
+				if other.Name != n.Name && l.Name != ipvsDevice && holds(l, other.Address) {
+					j.judge(false, fmt.Sprintf("%s alone has %s", other.Name, other.Address), fmt.Sprintf("%s has %s too, on %s", n.Name, other.Address, l.Name), links.From.showing(l.String()))
+				}
+			}
+		}
+	}
 }
 
 // cards returns a line for each device that has an IPv4 address other than loopback's.
@@ -207,13 +224,14 @@ func evalDefaultRoute(f Facts) Result {
 		var defaults []string
 		good := ok
 		for _, r := range facts.Routes.Value {
-			if r.To.Bits() != 0 || !r.To.Addr().Is4() {
+			// The two halves of everything go before the default route: VPN programs set them in its place.
+			if r.To.Bits() > 1 || !r.To.Addr().Is4() {
 				continue
 			}
 			defaults = append(defaults, r.String())
 			good = good && r.Via == natGateway() && r.Dev == nat.Name
 		}
-		if len(defaults) == 0 {
+		if !slices.ContainsFunc(facts.Routes.Value, func(r Route) bool { return r.To.Bits() == 0 && r.To.Addr().Is4() }) {
 			j.judge(false, expected, n.Name+" has no default route", facts.Routes.From)
 			continue
 		}

@@ -55,10 +55,23 @@ func nodeAddressFixtures() map[string][]fixture {
 				f.link("w2", "enp0s8", func(l *Link) { l.Addresses = nil })
 			}, Fail, "w2 has it on no NIC"},
 			{"another network in the lab's file", func(f *Facts) { f.Lab.Network.CIDR = prefix("192.168.0.0/16") }, Fail, "192.168.56.10/24"},
+			{"another node has it too", func(f *Facts) {
+				f.link("w2", "enp0s8", func(l *Link) { l.Addresses = append(l.Addresses, prefix("192.168.56.10/24")) })
+			}, Fail, "w2 has 192.168.56.10 too, on enp0s8"},
+			{"another node keeps what is for it", func(f *Facts) {
+				f.link("w1", "lo", func(l *Link) { l.Addresses = append(l.Addresses, prefix("192.168.56.10/32")) })
+			}, Fail, "w1 has 192.168.56.10 too, on lo"},
 			w2Unreached(),
 		},
 		"net.default-route": {
 			asIs(),
+			{"half of everything by the host-only NIC", func(f *Facts) {
+				f.route("w1", Route{To: prefix("128.0.0.0/1"), Via: addr("192.168.56.1"), Dev: "enp0s8"})
+			}, Fail, "w1 128.0.0.0/1 via 192.168.56.1 dev enp0s8"},
+			{"both halves by the NAT NIC and nothing else", func(f *Facts) {
+				f.unroute("w1", "0.0.0.0/0")
+				f.route("w1", Route{To: prefix("0.0.0.0/1"), Via: addr("10.0.2.2"), Dev: "enp0s3"}, Route{To: prefix("128.0.0.0/1"), Via: addr("10.0.2.2"), Dev: "enp0s3"})
+			}, Fail, "w1 has no default route"},
 			{"by the host-only NIC too", func(f *Facts) {
 				f.route("w1", Route{To: prefix("0.0.0.0/0"), Via: addr("192.168.56.1"), Dev: "enp0s8"})
 			}, Fail, "default via 192.168.56.1 dev enp0s8"},

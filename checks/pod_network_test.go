@@ -102,6 +102,13 @@ func podNetworkFixtures() map[string][]fixture {
 			{"by another device", func(f *Facts) {
 				f.reroute("w1", "10.42.2.0/24", func(r *Route) { r.Dev = "enp0s8"; r.Via = addr("192.168.56.12") })
 			}, Fail, "dev enp0s8"},
+			{"one pod by no device", func(f *Facts) { f.route("w1", Route{To: prefix("10.42.2.8/32")}) }, Fail, "w1 10.42.2.8/32"},
+			{"half of it by another device", func(f *Facts) {
+				f.route("w1", Route{To: prefix("10.42.2.128/25"), Via: addr("192.168.56.12"), Dev: "enp0s8"})
+			}, Fail, "w1 10.42.2.128/25 via 192.168.56.12 dev enp0s8"},
+			{"all pods by another device, which the others go before", func(f *Facts) {
+				f.route("w1", Route{To: prefix("10.42.0.0/16"), Via: addr("192.168.56.12"), Dev: "enp0s8"})
+			}, Pass, ""},
 			{"not onlink", func(f *Facts) { f.reroute("w1", "10.42.2.0/24", func(r *Route) { r.Onlink = false }) }, Fail, "w1 10.42.2.0/24 via 10.42.2.0 dev flannel.1"},
 			{"a lab of one node", func(f *Facts) {
 				f.Lab.Nodes = f.Lab.Nodes[:1]

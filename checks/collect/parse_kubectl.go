@@ -178,6 +178,8 @@ type metadata struct {
 	Labels    map[string]string `json:"labels"`
 	Notes     map[string]string `json:"annotations"`
 	Deleted   string            `json:"deletionTimestamp"`
+	// Generation counts the changes of what an object should be.
+	Generation int64 `json:"generation"`
 }
 
 type condition struct {
@@ -271,6 +273,7 @@ func parseService(raw json.RawMessage) (checks.Service, error) {
 			ClusterIP string            `json:"clusterIP"`
 			Selector  map[string]string `json:"selector"`
 			Policy    string            `json:"externalTrafficPolicy"`
+			Affinity  string            `json:"sessionAffinity"`
 			Ports     []struct {
 				Name     string          `json:"name"`
 				Protocol string          `json:"protocol"`
@@ -290,7 +293,10 @@ func parseService(raw json.RawMessage) (checks.Service, error) {
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return checks.Service{}, err
 	}
-	s := checks.Service{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Type: o.Spec.Type, Selector: o.Spec.Selector, ExternalPolicy: o.Spec.Policy}
+	s := checks.Service{
+		Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Type: o.Spec.Type, Selector: o.Spec.Selector, ExternalPolicy: o.Spec.Policy,
+		Sticky: o.Spec.Affinity == "ClientIP",
+	}
 	for _, i := range o.Status.LoadBalancer.Ingress {
 		if i.IP == "" { // a host name
 			continue
@@ -401,8 +407,9 @@ func parseDeployment(raw json.RawMessage) (checks.Workload, error) {
 			Replicas *int `json:"replicas"`
 		} `json:"spec"`
 		Status struct {
-			Updated   int `json:"updatedReplicas"`
-			Available int `json:"availableReplicas"`
+			Updated    int    `json:"updatedReplicas"`
+			Available  int    `json:"availableReplicas"`
+			Generation *int64 `json:"observedGeneration"` // of what the other two tell
 		} `json:"status"`
 	}
 	if err := json.Unmarshal(raw, &o); err != nil {
@@ -412,7 +419,8 @@ func parseDeployment(raw json.RawMessage) (checks.Workload, error) {
 	if o.Spec.Replicas != nil {
 		desired = *o.Spec.Replicas
 	}
-	return checks.Workload{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Desired: desired, Updated: o.Status.Updated, Available: o.Status.Available}, nil
+	return checks.Workload{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Desired: desired, Updated: o.Status.Updated, Available: o.Status.Available,
+		Stale: o.Status.Generation != nil && *o.Status.Generation < o.Metadata.Generation}, nil
 }
 
 func parseDaemonSet(raw json.RawMessage) (checks.Workload, error) {

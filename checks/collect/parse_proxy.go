@@ -102,6 +102,9 @@ func parseNATRule(line string) (checks.NATRule, error) {
 			}
 		case "--rcheck":
 			r.Sticky = true
+		case "--dst-type":
+			r.Narrow = true
+			r.Local = value() == "LOCAL" && !negated
 		case "--to-destination":
 			// What is no single address and port stays the zero AddrPort: kube-proxy writes nothing else.
 			r.DNAT, _ = netip.ParseAddrPort(value())

@@ -147,8 +147,20 @@ func TestObjectsInOddStates(t *testing.T) {
 		t.Errorf("a node of another backend: %+v %v", n, err)
 	}
 	d, err := parseDeployment([]byte(`{"metadata":{"name":"x"},"spec":{},"status":{}}`))
-	if err != nil || d.Desired != 1 || d.Available != 0 {
+	if err != nil || d.Desired != 1 || d.Available != 0 || d.Stale {
 		t.Errorf("a deployment by defaults: %+v %v", d, err)
+	}
+	for observed, stale := range map[string]bool{"6": true, "7": false} {
+		d, err := parseDeployment([]byte(`{"metadata":{"name":"x","generation":7},"spec":{},"status":{"observedGeneration":` + observed + `}}`))
+		if err != nil || d.Stale != stale {
+			t.Errorf("generation 7, of which %s was observed: %+v %v", observed, d, err)
+		}
+	}
+	for affinity, sticky := range map[string]bool{"None": false, "ClientIP": true} {
+		s, err := parseService([]byte(`{"metadata":{"name":"x"},"spec":{"sessionAffinity":"` + affinity + `"}}`))
+		if err != nil || s.Sticky != sticky {
+			t.Errorf("sessionAffinity %s: %+v %v", affinity, s, err)
+		}
 	}
 }
 

@@ -124,7 +124,11 @@ func TestNATRules(t *testing.T) {
 			Chain: "KUBE-SEP-B", Jump: "DNAT", Protocol: "tcp", Probability: 1, DNAT: netip.MustParseAddrPort("10.42.1.8:80")},
 		`-A KUBE-SEP-B -p tcp -m tcp -j DNAT [unsupported revision]`: {Chain: "KUBE-SEP-B", Jump: "DNAT", Protocol: "tcp", Probability: 1},
 		`-A X -m comment --comment "a \"quoted\" -j TRAP" -j Y`:      {Chain: "X", Jump: "Y", Probability: 1},
-		`-A X -p tcp --dport 30000:32767 -j Y`:                       {Chain: "X", Jump: "Y", Protocol: "tcp", Probability: 1, Narrow: true},
+		`-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT`: {
+			Chain: "PREROUTING", Jump: "CNI-HOSTPORT-DNAT", Probability: 1, Local: true, Narrow: true},
+		`-A OUTPUT -m addrtype ! --dst-type LOCAL -j Y`:        {Chain: "OUTPUT", Jump: "Y", Probability: 1, Narrow: true},
+		`-A OUTPUT -m addrtype --dst-type BROADCAST -j RETURN`: {Chain: "OUTPUT", Jump: "RETURN", Probability: 1, Narrow: true},
+		`-A X -p tcp --dport 30000:32767 -j Y`:                 {Chain: "X", Jump: "Y", Protocol: "tcp", Probability: 1, Narrow: true},
 		`-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES`: {
 			Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1},
 		`-A PREROUTING -i nosuch -j KUBE-SERVICES`:      {Chain: "PREROUTING", Jump: "KUBE-SERVICES", Probability: 1, Narrow: true},
