@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/labctl/labctl/internal/noquery"
 )
@@ -25,13 +26,25 @@ func mainExit() int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-signals
-		a.interrupted()
+		told := make(chan struct{})
+		go func() { // where nobody reads what labctl says, saying it takes for ever
+			a.interrupted()
+			close(told)
+		}()
+		slow := time.NewTimer(tellingLimit)
+		select {
+		case <-told:
+		case <-slow.C:
+		}
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
 	return a.run(ctx, os.Args[1:])
 }
+
+// tellingLimit is how long the run goes on for it to be told first that it is being stopped.
+const tellingLimit = time.Second
 
 // errInterrupted is why a run's context ended when the user asked for it.
 var errInterrupted = errors.New("interrupted")
