@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -145,48 +144,6 @@ func (b *builder) cause(err error) error {
 		return usage(err)
 	}
 	return err
-}
-
-// changed leaves out what stays the same.
-func changed(all []engine.Change) []engine.Change {
-	return slices.DeleteFunc(slices.Clone(all), func(c engine.Change) bool { return c.Op == engine.Same })
-}
-
-// losses are the changes that take a machine, and what is on its disk, away.
-func losses(changes []engine.Change) []engine.Change {
-	return slices.DeleteFunc(slices.Clone(changes), func(c engine.Change) bool {
-		return c.Type != "Machine" || c.Op != engine.Delete && c.Op != engine.Replace
-	})
-}
-
-// describe is one line for one change.
-func describe(c engine.Change) string {
-	text := fmt.Sprintf("%-8s %-17s %s", c.Op, strings.ToLower(kindName(c.Type)), c.Name)
-	if len(c.Diff) > 0 {
-		reasons := slices.Clone(c.Diff)
-		if i := slices.Index(reasons, "running"); i >= 0 {
-			reasons[i] = "it is not running"
-		}
-		text += " (" + strings.Join(reasons, ", ") + ")"
-	}
-	return text
-}
-
-// kindName is how a person calls a resource type.
-func kindName(t string) string {
-	switch t {
-	case "HostOnlyNetwork":
-		return "host-only network"
-	case "Server":
-		return "k3s server"
-	case "Agent":
-		return "k3s agent"
-	case "NodeBinary":
-		return "k3s binary on"
-	case "NodeImages":
-		return "images on"
-	}
-	return t
 }
 
 // progress turns the engine's events and the provider's steps into lines of the printer.

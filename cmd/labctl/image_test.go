@@ -55,7 +55,7 @@ func TestSameImageFromElsewhere(t *testing.T) {
 		}
 		var all []string
 		for _, c := range changes {
-			all = append(all, fmt.Sprint(c.Op, " ", c.Name, " ", c.Diff))
+			all = append(all, fmt.Sprint(c.Op, " ", c.Name, " ", c.Properties()))
 		}
 		return all
 	}

@@ -24,25 +24,10 @@ type upSummary struct {
 	Seconds    float64         `json:"seconds"`
 }
 
-type changeSummary struct {
-	Op   string   `json:"op"`
-	Type string   `json:"type"`
-	Name string   `json:"name"`
-	Diff []string `json:"diff,omitempty"`
-}
-
 type nodeSummary struct {
 	Name    string `json:"name"`
 	Role    string `json:"role"`
 	Address string `json:"address"`
-}
-
-func changeSummaries(changes []engine.Change) []changeSummary {
-	all := []changeSummary{}
-	for _, c := range changes {
-		all = append(all, changeSummary{Op: string(c.Op), Type: c.Type, Name: c.Name, Diff: c.Diff})
-	}
-	return all
 }
 
 // summary says what up did, where things are, and the next command to type.

@@ -337,6 +337,24 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// TestDifferences: a change comes with what its inputs were and what they become, also where another thing is needed.
+func TestDifferences(t *testing.T) {
+	for _, replaces := range []bool{false, true} {
+		s := &shelf{things: map[string]*structpb.Struct{}, replaces: replaces}
+		stack := open(t, t.TempDir(), s)
+		if _, err := stack.Up(t.Context(), things(map[string]int{"a": 1}), nil); err != nil {
+			t.Fatal(err)
+		}
+		changes, err := stack.Plan(t.Context(), things(map[string]int{"a": 2}), nil)
+		if err != nil || len(changes) != 1 {
+			t.Fatalf("replaces=%v: %v, %v", replaces, changes, err)
+		}
+		if diff := cmp.Diff([]Difference{{"size", 1.0, 2.0}}, changes[0].Diff); diff != "" {
+			t.Errorf("replaces=%v (-want +got):\n%s", replaces, diff)
+		}
+	}
+}
+
 // TestReplaceAfterPlan: a plan marks what it would replace, and an up that believed the mark would not delete it.
 func TestReplaceAfterPlan(t *testing.T) {
 	s := &shelf{things: map[string]*structpb.Struct{}, replaces: true}

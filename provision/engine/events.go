@@ -2,12 +2,13 @@ package engine
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/pkg/v3/engine"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
 
@@ -28,7 +29,23 @@ type Change struct {
 	Type string // the last part of the type: "Machine"
 	Name string
 	Op   Op
-	Diff []string // the properties that differ
+	Diff []Difference
+}
+
+// Difference is an input that differs: as it was made, or as a refresh has found it, and as the program wants it. A value is nil where
+// there is none, and where it is not known yet.
+type Difference struct {
+	Property string
+	Old, New any
+}
+
+// Properties are the names of the inputs that differ.
+func (c Change) Properties() []string {
+	var names []string
+	for _, d := range c.Diff {
+		names = append(names, d.Property)
+	}
+	return names
 }
 
 // Phase says how far a step is.
@@ -156,9 +173,19 @@ func change(m engine.StepEventMetadata) (Change, bool) {
 		}
 		c.Op = Same
 	}
-	for _, k := range m.Diffs {
-		c.Diff = append(c.Diff, string(k))
+	for _, k := range slices.Sorted(slices.Values(m.Diffs)) {
+		c.Diff = append(c.Diff, Difference{Property: string(k), Old: input(m.Old, k), New: input(m.New, k)})
 	}
-	sort.Strings(c.Diff)
 	return c, true
+}
+
+func input(state *engine.StepEventStateMetadata, key resource.PropertyKey) any {
+	if state == nil {
+		return nil
+	}
+	v, ok := state.Inputs[key]
+	if !ok || v.ContainsUnknowns() {
+		return nil
+	}
+	return v.Mappable()
 }
