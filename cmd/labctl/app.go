@@ -69,6 +69,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.InitDefaultCompletionCmd()
+	strictHelp(root)
 	refuseUnknown(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if cerr := a.ui.Close(); err == nil {

@@ -20,6 +20,23 @@ func refuseUnknown(cmd *cobra.Command) {
 	}
 }
 
+// strictHelp makes `labctl help WORD…` refuse words that are no command: cobra's would say so, and succeed.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, help := range root.Commands() {
+		if help.Name() != "help" {
+			continue
+		}
+		help.Args = func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
+			}
+			return err
+		}
+	}
+}
+
 // noEmptyFlag refuses a flag that was given an empty value, as by a variable of a shell that is not set: it would be as if the flag were not
 // there, and another lab, or a lab instead of evidence, be judged.
 func noEmptyFlag(cmd *cobra.Command) error {
