@@ -39,11 +39,18 @@ type junitDetail struct {
 	Text    string `xml:",cdata"`
 }
 
-// JUnit renders the report as JUnit's XML, one suite for each area. Unknown is an error, not applicable is skipped.
+// JUnit renders the report as JUnit's XML, one suite for each area. Unknown is an error, not applicable is skipped. What keeps much from
+// being known comes first, in a suite of its own.
 func JUnit(r checks.Report) ([]byte, error) {
 	out := junitSuites{Name: "labctl " + Printable(r.Lab)}
 	if r.Simulated {
 		out.Name += " SIMULATED"
+	}
+	if len(r.Problems) > 0 {
+		suite := junitProblems(r)
+		out.Suites = append(out.Suites, suite)
+		out.Tests += suite.Tests
+		out.Errors += suite.Errors
 	}
 	for _, v := range r.Verdicts {
 		if len(out.Suites) == 0 || out.Suites[len(out.Suites)-1].Name != v.Area {
@@ -74,6 +81,31 @@ func JUnit(r checks.Report) ([]byte, error) {
 		return nil, err
 	}
 	return append(append([]byte(xml.Header), body...), '\n'), nil
+}
+
+// junitProblems has a case for each problem: JUnit has no other place that every program that reads it shows. Where all that was asked
+// for passes in spite of it, it is none that fails.
+func junitProblems(r checks.Report) junitSuite {
+	suite := junitSuite{Name: "problems"}
+	for _, p := range r.Problems {
+		var b bytes.Buffer
+		b.WriteByte('\n')
+		for _, line := range p.Detail {
+			field(&b, "detail", line)
+		}
+		field(&b, "next", program(r)+" "+p.Next)
+		c, d := junitCase{Class: "labctl.problems", Name: Printable(p.What)}, &junitDetail{Message: oneLine(p.What), Text: b.String()}
+		suite.Tests++
+		if r.ExitCode() == 0 {
+			c.Skipped = d
+			suite.Skipped++
+		} else {
+			c.Error = d
+			suite.Errors++
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	return suite
 }
 
 func junitDetails(v checks.Verdict, labctl string) *junitDetail {

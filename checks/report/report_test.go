@@ -154,7 +154,7 @@ func TestMachineFormatsAreWellFormed(t *testing.T) {
 			elements[start.Name.Local]++
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"testsuites": 1, "testsuite": 4, "testcase": 4, "failure": 1, "error": 1, "skipped": 1}, elements); diff != "" {
+	if diff := cmp.Diff(map[string]int{"testsuites": 1, "testsuite": 5, "testcase": 5, "failure": 1, "error": 2, "skipped": 1}, elements); diff != "" {
 		t.Errorf("JUnit's elements (-want +got)\n%s", diff)
 	}
 
@@ -172,6 +172,40 @@ func TestMachineFormatsAreWellFormed(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(out), "TAP version 13\n1..4\n") || count["ok"] != 2 || count["not ok"] != 2 {
 		t.Errorf("TAP: %v in\n%s", count, out)
+	}
+}
+
+// What kept much from being known is in every format, with what was seen and what to do: who reads only one of them must not miss it.
+func TestProblemsAreInEveryFormat(t *testing.T) {
+	for name, r := range map[string]checks.Report{"failing": failing(), "passing in spite of it": passing()} {
+		r.Problems = []checks.Problem{
+			{What: "w1: the machine is off", Next: "start"},
+			{What: "cp1: the node does not answer", Detail: []string{"no route to host"}, Next: "status"},
+		}
+		for format, render := range map[string]func(checks.Report) ([]byte, error){
+			"text": func(r checks.Report) ([]byte, error) { return Text(r, false) }, "json": JSON, "junit": JUnit, "tap": TAP,
+		} {
+			out, err := render(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"w1: the machine is off", "labctl start", "cp1: the node does not answer", "no route to host", "labctl status"} {
+				if !bytes.Contains(out, []byte(want)) {
+					t.Errorf("%s, %s: no %q in\n%s", name, format, want, out)
+				}
+			}
+		}
+		out, err := JUnit(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var suites junitSuites
+		if err := xml.Unmarshal(out, &suites); err != nil {
+			t.Fatal(err)
+		}
+		if failed := suites.Failures+suites.Errors > 0; failed != (r.ExitCode() != 0) {
+			t.Errorf("%s: JUnit counts %d failures and %d errors, and labctl's status is %d", name, suites.Failures, suites.Errors, r.ExitCode())
+		}
 	}
 }
 
