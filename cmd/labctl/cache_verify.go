@@ -129,7 +129,10 @@ func (s *session) verifyCached(ctx context.Context, c cached) (note string, err 
 	case kindChecksums:
 		return "", damaged(s.cache.Verify(ctx, c.Entry))
 	}
-	return "", s.cache.Verify(ctx, c.Entry)
+	if !s.cache.KnowsSize(c.Entry) {
+		note = "its size was not noted, so doctor would take a part of it for the whole: " + s.next("cache fetch") + " notes it, if this configuration needs the file"
+	}
+	return note, s.cache.Verify(ctx, c.Entry)
 }
 
 // wayOut is what to do about a damaged file.

@@ -116,6 +116,18 @@ func TestOfflineNamespace(t *testing.T) {
 	if !strings.Contains(out, "all that up downloads is in the cache") {
 		t.Errorf("doctor says\n%s", out)
 	}
+	// What was cut off since would have to be fetched again.
+	image, err := filepath.Glob(filepath.Join(dir, "cache", "labctl", "images", "*", "jammy.img"))
+	if err != nil || len(image) != 1 {
+		t.Fatalf("the image in the cache: %q, %v", image, err)
+	}
+	if err := os.Truncate(image[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = run("cache", alone("--lab", lab, "doctor")...)
+	if !strings.Contains(out, "up would lack the disk image;") {
+		t.Errorf("doctor says of an image that was cut off\n%s", out)
+	}
 	// The namespace is what it says: with an empty cache nothing can be had.
 	out, err = run("empty", alone("--lab", lab, "doctor")...)
 	if err == nil || !strings.Contains(out, "up would lack the disk image's list of checksums, the checksums of k3s") {

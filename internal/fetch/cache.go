@@ -103,6 +103,7 @@ func (c *Cache) fetch(ctx context.Context, source, sum string, most int64, progr
 
 	switch err := check(ctx, target, sum); {
 	case err == nil:
+		_ = noteSize(target, filepath.Dir(target)) // of an older labctl's; where there is no room for it, the file is as good as before
 		return target, nil
 	case errors.Is(err, ErrChecksum): // damaged since: fetched anew
 	case !errors.Is(err, os.ErrNotExist):
@@ -151,16 +152,6 @@ func tooLarge(size, most int64) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %d bytes, and such a file has %d at most", ErrTooLarge, size, most)
-}
-
-// Has tells whether the source's file is in the cache, without reading it: Fetch checks it when it is used.
-func (c *Cache) Has(source, sha256 string) bool {
-	u, err := parseSource(source)
-	if err != nil || !IsSHA256(strings.ToLower(sha256)) {
-		return false
-	}
-	info, err := os.Stat(c.place(u, strings.ToLower(sha256)))
-	return err == nil && info.Mode().IsRegular()
 }
 
 // place is where the source's file lies once it is there.
@@ -240,7 +231,7 @@ func (c *Cache) fileName(u *url.URL) string {
 	own := func(suffix string) bool { return strings.HasSuffix(name, suffix) }
 	switch {
 	case strings.Trim(name, "./") == "", strings.ContainsAny(name, `\:`):
-	case slices.ContainsFunc([]string{partSuffix, partSuffix + originSuffix, tmpSuffix, lockName}, own):
+	case name == sizeName, slices.ContainsFunc([]string{partSuffix, partSuffix + originSuffix, tmpSuffix, lockName}, own):
 	case c.Reserved != nil && c.Reserved(name):
 	default:
 		return name

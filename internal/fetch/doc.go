@@ -6,7 +6,8 @@
 //
 // A file lies at DIR/SHA256/NAME, and it lies there only if it has that checksum: it is fetched to NAME.part under a lock,
 // checked and renamed. What has another checksum is removed. A file that is there already is checked again before
-// it is used, so that a damaged one is fetched anew. Lists of checksums are kept in DIR/checksums, so that a second
+// it is used, so that a damaged one is fetched anew. DIR/SHA256/.size holds how many bytes it has, for those who only want to know whether
+// it is there. Lists of checksums are kept in DIR/checksums, so that a second
 // run needs no network at all.
 //
 // Sources are http and https URLs, file URLs and paths. go-getter does the transfer, with its file and http getters alone;

@@ -193,7 +193,7 @@ func checkCached(t *testing.T, c *Cache, path, name string, want []byte) {
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("%q is not a regular file: %v", path, err)
 	}
-	if diff := cmp.Diff([]string{".lock", name}, files(t, c)); diff != "" {
+	if diff := cmp.Diff([]string{".lock", ".size", name}, files(t, c)); diff != "" {
 		t.Errorf("in the cache (-want +got):\n%s", diff)
 	}
 }

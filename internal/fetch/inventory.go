@@ -62,7 +62,7 @@ func (c *Cache) Entries() ([]Entry, error) {
 					return nil, err
 				}
 				name := f.Name()
-				if !info.Mode().IsRegular() || strings.HasSuffix(name, lockName) || strings.HasSuffix(name, partSuffix+originSuffix) || strings.HasSuffix(name, tmpSuffix) {
+				if !info.Mode().IsRegular() || name == sizeName || strings.HasSuffix(name, lockName) || strings.HasSuffix(name, partSuffix+originSuffix) || strings.HasSuffix(name, tmpSuffix) {
 					continue
 				}
 				e := Entry{Path: filepath.Join(dir, name), Kind: KindFile, SHA256: sum, Size: info.Size(), Modified: info.ModTime()}

@@ -26,6 +26,7 @@ func TestEntries(t *testing.T) {
 	good := sum([]byte("good"))
 	write(good+"/jammy.img", "good")
 	write(good+"/.lock", "")
+	write(good+"/.size", "4\n")
 	write(good+"/base-20GiB.vdi", "disk")
 	write(good+"/base-20GiB.vdi.lock", "")
 	write(sumA+"/k3s", "damaged")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,6 +110,9 @@ func (o *origin) pretend(request *http.Request) *http.Response {
 
 // finish gives a verified part its name.
 func (p unfinished) finish(target string) error {
+	if err := noteSize(p.file, filepath.Dir(target)); err != nil {
+		return err
+	}
 	if err := os.Rename(p.file, target); err != nil {
 		return err
 	}
