@@ -42,10 +42,7 @@ type junitDetail struct {
 // JUnit renders the report as JUnit's XML, one suite for each area. Unknown is an error, not applicable is skipped. What keeps much from
 // being known comes first, in a suite of its own.
 func JUnit(r checks.Report) ([]byte, error) {
-	out := junitSuites{Name: "labctl " + Printable(r.Lab)}
-	if r.Simulated {
-		out.Name += " SIMULATED"
-	}
+	out := junitSuites{Name: "labctl: " + name(r)}
 	if len(r.Problems) > 0 {
 		suite := junitProblems(r)
 		out.Suites = append(out.Suites, suite)

@@ -173,6 +173,10 @@ func TestMachineFormatsAreWellFormed(t *testing.T) {
 	if !strings.HasPrefix(string(out), "TAP version 13\n1..4\n") || count["ok"] != 2 || count["not ok"] != 2 {
 		t.Errorf("TAP: %v in\n%s", count, out)
 	}
+	// A report on nothing must not count as a success, simulated or not.
+	if out, err = TAP(checks.Report{Lab: "lab", Simulated: true}); err != nil || !strings.HasSuffix(string(out), "\nBail out! no check was selected · SIMULATED\n") {
+		t.Errorf("TAP of an empty report: %v\n%s", err, out)
+	}
 }
 
 // What kept much from being known is in every format, with what was seen and what to do: who reads only one of them must not miss it.

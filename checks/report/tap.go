@@ -12,13 +12,7 @@ import (
 // TAP renders the report in version 13 of the Test Anything Protocol. Unknown is not ok; not applicable is skipped.
 func TAP(r checks.Report) ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "TAP version 13\n1..%d\n", len(r.Verdicts))
-	if len(r.Verdicts) == 0 {
-		b.WriteString("Bail out! ") // a plan of none would count as success
-	}
-	if r.Simulated {
-		b.WriteString("# SIMULATED\n")
-	}
+	fmt.Fprintf(&b, "TAP version 13\n1..%d\n# %s\n", len(r.Verdicts), name(r))
 	for _, p := range r.Problems {
 		fmt.Fprintf(&b, "# %s; next: %s\n", oneLine(strings.Join(append([]string{p.What}, p.Detail...), "\n")), Printable(program(r)+" "+p.Next))
 	}
@@ -47,10 +41,11 @@ func TAP(r checks.Report) ([]byte, error) {
 		}
 		b.WriteString("  ...\n")
 	}
-	if len(r.Verdicts) > 0 {
-		b.WriteString("# ")
+	mark := "# "
+	if len(r.Verdicts) == 0 {
+		mark = "Bail out! " // a plan of none would count as success
 	}
-	b.WriteString(SummaryLine(r) + "\n")
+	b.WriteString(mark + SummaryLine(r) + "\n")
 	return b.Bytes(), nil
 }
 

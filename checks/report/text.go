@@ -99,11 +99,16 @@ func heading(r checks.Report) string {
 	if len(r.Nodes) > maxNamed {
 		nodes = fmt.Sprintf("%d nodes", len(r.Nodes))
 	}
-	line := fmt.Sprintf("lab %s · %s", r.Lab, nodes)
+	return name(r) + Printable(" · "+nodes) + "\n"
+}
+
+// name is how the report's lab is called everywhere.
+func name(r checks.Report) string {
+	text := fmt.Sprintf("lab %q", r.Lab)
 	if r.Simulated {
-		line = "SIMULATED " + line
+		text += " (SIMULATED)"
 	}
-	return Printable(line) + "\n"
+	return Printable(text)
 }
 
 func detail(b *bytes.Buffer, v checks.Verdict, labctl string) {
