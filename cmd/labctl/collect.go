@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/checks/collect"
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 func (a *app) newCollectCmd() *cobra.Command {
@@ -46,26 +45,10 @@ func (a *app) runCollect(ctx context.Context, file string) error {
 		return err
 	}
 	version, _ := build()
-	if err := writeFile(target, func(w io.Writer) error { return collect.Write(w, evidence, version) }); err != nil {
+	// Whom evidence is shown to is for the user to say.
+	if err := atomicfile.WriteFrom(target, 0o600, func(w io.Writer) error { return collect.Write(w, evidence, version) }); err != nil {
 		return err
 	}
 	a.ui.Print(fmt.Sprintf("%s  %d commands of lab %q%s\nnext  labctl verify --evidence %s\n", file, len(evidence.Items), s.lab.Name, a.mode(), file))
 	return nil
-}
-
-// writeFile writes to a temporary name beside the file and renames it, so that a half-written one is never taken for whole. Only its
-// owner may read it: whom evidence is shown to is for the user to say.
-func writeFile(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name()) // what matters is why the writing failed
-	}
-	return err
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/k3s"
 )
 
@@ -82,5 +82,5 @@ func mergeKubeconfig(path string, ours []byte) error {
 	if err != nil {
 		return err
 	}
-	return labdir.WriteFile(path, merged, 0o600)
+	return atomicfile.Write(path, merged, 0o600)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 // TestCollectReplacesOnlyFiles: what is at the name that collect is given stays what it is, unless it is a file.
@@ -63,7 +65,7 @@ func TestLinksStayLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = writeFile(target, func(w io.Writer) error {
+		err = atomicfile.WriteFrom(target, 0o600, func(w io.Writer) error {
 			_, err := w.Write([]byte("evidence"))
 			return err
 		})

@@ -42,6 +42,7 @@ var rules = []rule{
 	{"internal/snapshots", ours("cmd/...", "provision/...", "k3s", "checks/...", "internal/sim", "internal/config", "internal/ssh", "internal/ui"), "snapshots are VirtualBox's alone"},
 	{"internal/cloudinit", ours("cmd/...", "provision/...", "vbox", "k3s", "checks/...", "internal/sim", "internal/config", "internal/ssh", "internal/fetch", "internal/ui"), "the small packages don't know each other"},
 	{"internal/noquery", append([]string{"fmt", "strings"}, ours("...")...), "it must be initialised right after os"},
+	{"internal/atomicfile", ours("..."), "it knows nothing but files"},
 	{"internal/yaml", ours("internal/ssh", "internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
 	{"internal/ssh", ours("internal/fetch", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},
 	{"internal/fetch", ours("internal/ssh", "internal/cloudinit", "internal/ui", "internal/config"), "the small packages don't know each other"},

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/labctl/labctl/internal/labdir"
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 // Journal is the file that says which faults are in a lab.
@@ -65,7 +65,7 @@ func (j Journal) store(entries []Entry) error {
 	}
 	data, err := json.MarshalIndent(journalFile{schema, entries}, "", "  ")
 	if err == nil {
-		err = labdir.WriteFile(j.Path, append(data, '\n'), 0o600)
+		err = atomicfile.Write(j.Path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("noting which faults are in the lab: %w", err)

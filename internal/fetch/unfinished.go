@@ -131,7 +131,8 @@ func (p unfinished) discard() error {
 	return errors.Join(removeIfThere(p.file), removeIfThere(p.file+originSuffix))
 }
 
-// writeFile writes to a temporary name and renames. The caller holds the folder's lock.
+// writeFile writes to a temporary name and renames. The caller holds the folder's lock, so the name can be a fixed one: what a run that
+// was killed has left is written over, where new names would gather in a cache that nobody clears. What is lost in a power cut is fetched again.
 func writeFile(file string, data []byte) error {
 	tmp := file + tmpSuffix
 	if err := os.WriteFile(tmp, data, 0o644); err != nil {

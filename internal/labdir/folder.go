@@ -16,6 +16,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/ssh"
 )
@@ -102,7 +103,7 @@ func (f *Folder) makeKey(name string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return WriteFile(f.path(name+".pub"), []byte(public), 0o644)
+	return atomicfile.Write(f.path(name+".pub"), []byte(public), 0o644)
 }
 
 // once writes a file that doesn't exist yet.
@@ -114,22 +115,7 @@ func once(path string, content func() ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(path, b, 0o600)
-}
-
-// WriteFile writes to a temporary name in the same folder and renames, so that the file is whole or not there.
-func WriteFile(path string, content []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return atomicfile.Write(path, b, 0o600)
 }
 
 func randomHex(n int) ([]byte, error) {
@@ -183,7 +169,7 @@ func (f *Folder) Store(l *config.Lab) error {
 	if old, err := os.ReadFile(f.path("lab.yaml")); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
-	return WriteFile(f.path("lab.yaml"), b, 0o600)
+	return atomicfile.Write(f.path("lab.yaml"), b, 0o600)
 }
 
 // Stored returns the configuration of the last up, or an error that wraps ErrNoLab, or ErrCopied.

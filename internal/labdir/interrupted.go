@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 // Interrupted returns the command that has stopped the lab's machines to start them again and has not come to that yet: it is at work, or
@@ -21,7 +23,7 @@ func (f *Folder) Interrupted() (string, error) {
 // somebody wants it.
 func (f *Folder) SetInterrupted(command string) error {
 	if command != "" {
-		return WriteFile(f.path("interrupted"), []byte(command+"\n"), 0o600)
+		return atomicfile.Write(f.path("interrupted"), []byte(command+"\n"), 0o600)
 	}
 	if err := os.Remove(f.path("interrupted")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 // ErrLocked says that another labctl is at work on the lab.
@@ -36,7 +38,7 @@ func (f *Folder) Lock(what string, now time.Time) (unlock func() error, err erro
 		return nil, fmt.Errorf("lab %q: %w (%s); wait for it, or interrupt it", f.Name, ErrLocked, who)
 	}
 	holder := fmt.Sprintf("%s, process %d, since %s\n", what, os.Getpid(), now.Format("2006-01-02 15:04:05"))
-	noted := WriteFile(path+".holder", []byte(holder), 0o600) == nil
+	noted := atomicfile.Write(path+".holder", []byte(holder), 0o600) == nil
 	if !noted {
 		os.Remove(path + ".holder") // one that was killed has left it: nobody may be sent after the wrong one
 	}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/ssh"
 )
@@ -59,7 +60,7 @@ func (m *Machine) SSHPort() (int, error) {
 
 // SetSSHPort keeps the port of the NAT rule.
 func (m *Machine) SetSSHPort(port int) error {
-	return WriteFile(filepath.Join(m.Path, "ssh-port"), []byte(strconv.Itoa(port)+"\n"), 0o600)
+	return atomicfile.Write(filepath.Join(m.Path, "ssh-port"), []byte(strconv.Itoa(port)+"\n"), 0o600)
 }
 
 // Booted tells whether a run has seen the machine boot since it was last started.
@@ -69,7 +70,7 @@ func (m *Machine) Booted() bool { return m.has("booted") }
 func (m *Machine) SetBooted(booted bool) error {
 	path := filepath.Join(m.Path, "booted")
 	if booted {
-		return WriteFile(path, nil, 0o600)
+		return atomicfile.Write(path, nil, 0o600)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -81,13 +82,17 @@ func (m *Machine) SetBooted(booted bool) error {
 func (m *Machine) Seeded() bool { return m.has("seeded") }
 
 // SetSeeded notes that the machine has finished its first boot.
-func (m *Machine) SetSeeded() error { return WriteFile(filepath.Join(m.Path, "seeded"), nil, 0o600) }
+func (m *Machine) SetSeeded() error {
+	return atomicfile.Write(filepath.Join(m.Path, "seeded"), nil, 0o600)
+}
 
 // Spoilt tells whether the first boot has ended in a way that waiting can't mend, because cloud-init failed.
 func (m *Machine) Spoilt() bool { return m.has("spoilt") }
 
 // SetSpoilt notes that the first boot has failed.
-func (m *Machine) SetSpoilt() error { return WriteFile(filepath.Join(m.Path, "spoilt"), nil, 0o600) }
+func (m *Machine) SetSpoilt() error {
+	return atomicfile.Write(filepath.Join(m.Path, "spoilt"), nil, 0o600)
+}
 
 // Try counts the attempts at a first boot, from 0.
 func (m *Machine) Try() (int, error) {
@@ -111,7 +116,7 @@ func (m *Machine) TryAgain() error {
 	if err != nil {
 		return err
 	}
-	if err := WriteFile(filepath.Join(m.Path, "try"), []byte(strconv.Itoa(try+1)+"\n"), 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(m.Path, "try"), []byte(strconv.Itoa(try+1)+"\n"), 0o600); err != nil {
 		return err
 	}
 	return os.Remove(filepath.Join(m.Path, "spoilt"))
@@ -179,7 +184,7 @@ func (f *Folder) makeHostKeys(l *config.Lab) error {
 		}
 		lines = append(lines, name+" "+public+"\n")
 	}
-	return WriteFile(f.path("known_hosts"), []byte(strings.Join(lines, "")), 0o600)
+	return atomicfile.Write(f.path("known_hosts"), []byte(strings.Join(lines, "")), 0o600)
 }
 
 // HostKey returns a machine's SSH host key: the private half (PEM), and the public half as "TYPE KEY".

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/internal/config"
 )
 
@@ -32,7 +33,7 @@ func (f *Folder) Reserve(l *config.Lab) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(f.path("wanted.yaml"), b, 0o600)
+	return atomicfile.Write(f.path("wanted.yaml"), b, 0o600)
 }
 
 // Release takes back what Reserve has noted.

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/labctl/labctl/internal/atomicfile"
 )
 
 // secrets are the files that the lab's machines were made with: none of them can be made anew.
@@ -138,7 +140,7 @@ func (f *Folder) noteSecrets() error {
 	if old, err := os.ReadFile(f.path(sums)); err == nil && bytes.Equal(old, text.Bytes()) {
 		return nil
 	}
-	return WriteFile(f.path(sums), text.Bytes(), 0o600)
+	return atomicfile.Write(f.path(sums), text.Bytes(), 0o600)
 }
 
 func (f *Folder) sumOf(name string) (string, error) {

@@ -89,6 +89,8 @@ func (s *Stack) Save(d apitype.TypedDeployment) error {
 	return nil
 }
 
+// write has a fixed name for what is half written, which the next one writes over: the caller holds the lab's lock. It doesn't wait for the
+// disk, twice for each step: a state that a power cut has damaged is said to be, and destroy goes by the machines' marks.
 func (s *Stack) write(checkpoint []byte) error {
 	// So that the pulumi command, pointed here, knows the layout.
 	meta := filepath.Join(s.o.Dir, "pulumi/state/.pulumi/meta.yaml")

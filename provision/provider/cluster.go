@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
@@ -79,7 +80,7 @@ func (p *Provider) ensureServer(ctx context.Context, in props, step func(string)
 		if err != nil {
 			return err
 		}
-		if err := labdir.WriteFile(p.o.Folder.Kubeconfig(), kubeconfig, 0o600); err != nil {
+		if err := atomicfile.Write(p.o.Folder.Kubeconfig(), kubeconfig, 0o600); err != nil {
 			return err
 		}
 		join, err := k3s.JoinToken(ctx, r)

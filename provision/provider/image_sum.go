@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/labctl/labctl/internal/atomicfile"
 	"github.com/labctl/labctl/internal/fetch"
-	"github.com/labctl/labctl/internal/labdir"
 )
 
 // sumSuffix is added to a base disk's name: the file has the checksum that it had when it was made, as sha256sum writes it. VirtualBox
@@ -22,7 +22,7 @@ func keepBaseDiskSum(ctx context.Context, base string) error {
 	if err != nil {
 		return fmt.Errorf("checksum of base disk %q: %w", base, err)
 	}
-	return labdir.WriteFile(base+sumSuffix, fmt.Appendf(nil, "%s  %s\n", sum, filepath.Base(base)), 0o644)
+	return atomicfile.Write(base+sumSuffix, fmt.Appendf(nil, "%s  %s\n", sum, filepath.Base(base)), 0o644)
 }
 
 // ForgetBaseDiskSum removes what is noted of a base disk that is gone.
