@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/labctl/labctl/internal/yaml"
 )
 
 // Apply applies a manifest, and repeats it until the API takes it or ctx ends: on a slow machine the API answers
@@ -38,20 +36,20 @@ func Current(ctx context.Context, server Runner, m Manifest) (bool, error) {
 		}
 		return false, fmt.Errorf("comparing %q with the cluster: %w", m.Name, err)
 	}
-	objects, err := documents(m)
+	objects, err := m.objects()
 	if err != nil {
 		return false, err
 	}
 	return strings.Count(string(out), " unchanged") == len(objects), nil
 }
 
-// ErrImagePull is a cause of WaitDemo's: a node can't get an image.
+// ErrImagePull is a cause of waitDemo's: a node can't get an image.
 var ErrImagePull = errors.New("an image can't be pulled")
 
-// WaitDemo waits until every Deployment and DaemonSet of the manifest is rolled out and available. Until then the cause is what
+// waitDemo waits until every Deployment and DaemonSet of the manifest is rolled out and available. Until then the cause is what
 // keeps its pods from running, for example why an image can't be pulled (ErrImagePull).
-func WaitDemo(ctx context.Context, server Runner, m Manifest, step func(string)) error {
-	wanted, err := workloads(m)
+func waitDemo(ctx context.Context, server Runner, m Manifest, step func(string)) error {
+	wanted, err := m.workloads()
 	if err != nil {
 		return err
 	}
@@ -75,46 +73,6 @@ func WaitDemo(ctx context.Context, server Runner, m Manifest, step func(string))
 
 // objectName tells one object from another.
 type objectName struct{ kind, namespace, name string }
-
-// workloads finds the Deployments and DaemonSets in a manifest.
-func workloads(m Manifest) ([]objectName, error) {
-	objects, err := documents(m)
-	if err != nil {
-		return nil, err
-	}
-	var found []objectName
-	for _, o := range objects {
-		if o.kind != "Deployment" && o.kind != "DaemonSet" {
-			continue
-		}
-		if o.namespace == "" {
-			o.namespace = "default"
-		}
-		found = append(found, o)
-	}
-	return found, nil
-}
-
-// documents names the objects of a manifest, one a document.
-func documents(m Manifest) ([]objectName, error) {
-	var found []objectName
-	for i, document := range strings.Split("\n"+string(m.YAML), "\n---\n") {
-		var object struct {
-			Kind     string `yaml:"kind"`
-			Metadata struct {
-				Name      string `yaml:"name"`
-				Namespace string `yaml:"namespace"`
-			} `yaml:"metadata"`
-		}
-		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
-			return nil, fmt.Errorf("manifest %q, document %d: %w", m.Name, i+1, err)
-		}
-		if object.Kind != "" { // an empty document is none
-			found = append(found, objectName{object.Kind, object.Metadata.Namespace, object.Metadata.Name})
-		}
-	}
-	return found, nil
-}
 
 // objectList holds Deployments, DaemonSets and Pods; each kind has its own fields.
 type objectList struct {

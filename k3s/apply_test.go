@@ -114,7 +114,7 @@ func TestWorkloads(t *testing.T) {
 		{"begins with dashes, no namespace", "---\nkind: DaemonSet\nmetadata: {name: x}\n---\n", []objectName{{"DaemonSet", "default", "x"}}},
 		{"no pods", "kind: Service\n", nil},
 	} {
-		got, err := workloads(Manifest{Name: test.name, YAML: []byte(test.yaml)})
+		got, err := Manifest{Name: test.name, YAML: []byte(test.yaml)}.workloads()
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -122,7 +122,8 @@ func TestWorkloads(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
 	}
-	if _, err := workloads(Manifest{Name: "bad", YAML: []byte("kind: x\n---\nkind: [\n")}); err == nil || !strings.Contains(err.Error(), `"bad", document 2`) {
+	bad := Manifest{Name: "bad", YAML: []byte("kind: x\n---\nkind: [\n")}
+	if _, err := bad.workloads(); err == nil || !strings.Contains(err.Error(), `"bad", document 2`) {
 		t.Errorf("bad YAML: error %v", err)
 	}
 }
@@ -229,7 +230,7 @@ func TestWaitDemo(t *testing.T) {
 				"status":{"observedGeneration":1,"replicas":6,"updatedReplicas":6,"availableReplicas":%d}}]}`, available), nil
 		}
 		var last string
-		if err := WaitDemo(t.Context(), r, Manifests(config.Default())[1], func(s string) { last = s }); err != nil {
+		if err := waitDemo(t.Context(), r, Manifests(config.Default())[1], func(s string) { last = s }); err != nil {
 			t.Fatal(err)
 		}
 		if want := `waiting for the pods of "demo-hello": Deployment "default/hello": 5 of 6 pods are available`; last != want || asked != 7 {

@@ -23,10 +23,10 @@ type Archive struct {
 	SHA256 string
 }
 
-// FileNames returns the names that a release gives to the binary and to the list of checksums for arch (a GOARCH:
+// fileNames returns the names that a release gives to the binary and to the list of checksums for arch (a GOARCH:
 // amd64, arm64 or arm). They are the same in every version so far.
 // Source: https://github.com/k3s-io/k3s/blob/master/install.sh (setup_verify_arch).
-func FileNames(version, arch string) (binary, sums string) {
+func fileNames(version, arch string) (binary, sums string) {
 	switch arch {
 	case "amd64":
 		return "k3s", "sha256sum-amd64.txt"
@@ -37,9 +37,9 @@ func FileNames(version, arch string) (binary, sums string) {
 	}
 }
 
-// ImagesFileName returns the name of the archive of all images that k3s itself needs, of those in the release's list of
+// imagesFileName returns the name of the archive of all images that k3s itself needs, of those in the release's list of
 // checksums the smallest; not ok if the list has none. Releases before v1.24 have no .tar.zst, mirrors may have one kind alone.
-func ImagesFileName(sums map[string]string, arch string) (name string, ok bool) {
+func imagesFileName(sums map[string]string, arch string) (name string, ok bool) {
 	for _, packed := range []string{".tar.zst", ".tar.gz", ".tar"} {
 		name = "k3s-airgap-images-" + arch + packed
 		if _, ok := sums[name]; ok {
@@ -49,9 +49,9 @@ func ImagesFileName(sums map[string]string, arch string) (name string, ok bool) 
 	return "", false
 }
 
-// ReleaseURL returns where source keeps a file of a version: source is a URL below which VERSION/FILE is found, or a
+// releaseURL returns where source keeps a file of a version: source is a URL below which VERSION/FILE is found, or a
 // folder that holds VERSION/FILE. In a URL the version's "+" is written %2B, as GitHub wants it.
-func ReleaseURL(source, version, file string) string {
+func releaseURL(source, version, file string) string {
 	if !isURL(source) {
 		return filepath.Join(source, version, file)
 	}

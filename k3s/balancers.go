@@ -3,6 +3,8 @@ package k3s
 import (
 	"context"
 	"fmt"
+
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // ReleaseNodeAddresses takes the nodes' addresses out of the status of LoadBalancer services, if kube-proxy is in IPVS mode: it
@@ -36,8 +38,8 @@ func ReleaseNodeAddresses(ctx context.Context, server Runner, s Settings, step f
 				continue
 			}
 			step(fmt.Sprintf("taking the nodes' addresses from service %q", o.Metadata.Namespace+"/"+o.Metadata.Name))
-			_, err := server.Run(ctx, kubectl+"patch service "+quote(o.Metadata.Name)+" -n "+quote(o.Metadata.Namespace)+
-				" --subresource=status --type=merge -p "+quote(`{"status":{"loadBalancer":{"ingress":null}}}`), nil)
+			_, err := server.Run(ctx, kubectl+ssh.Quote("patch", "service", o.Metadata.Name, "-n", o.Metadata.Namespace,
+				"--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":null}}}`), nil)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // kubectl asks the API as the cluster's administrator, whatever the login user's own kubeconfig says.
@@ -72,12 +74,12 @@ func ReadyNodes(ctx context.Context, server Runner) (map[string]error, error) {
 // name must show. Neither being there is no error. A node that comes back with an empty disk is rejected otherwise.
 // Source: https://docs.k3s.io/cli/agent (node password) and https://github.com/k3s-io/k3s/issues/802.
 func ForgetNode(ctx context.Context, server Runner, name string) error {
-	for _, object := range []string{
-		quote("node/" + name),
-		"-n kube-system " + quote("secret/"+name+".node-password.k3s"),
+	for _, object := range [][]string{
+		{"node/" + name},
+		{"-n", "kube-system", "secret/" + name + ".node-password.k3s"},
 	} {
 		err := until(ctx, func(string) {}, fmt.Sprintf("forgetting node %q", name), func(ctx context.Context) error {
-			_, err := server.Run(ctx, kubectl+"delete --ignore-not-found "+object, nil)
+			_, err := server.Run(ctx, kubectl+"delete --ignore-not-found "+ssh.Quote(object...), nil)
 			return err
 		})
 		if err != nil {

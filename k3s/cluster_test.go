@@ -114,7 +114,7 @@ func TestWaitsEnd(t *testing.T) {
 		"ForgetNode":     func(ctx context.Context, r Runner) error { return ForgetNode(ctx, r, "w1") },
 		"Apply":          func(ctx context.Context, r Runner) error { return Apply(ctx, r, Manifest{Name: "x"}, noStep) },
 		"DeleteManifest": func(ctx context.Context, r Runner) error { return DeleteManifest(ctx, r, Manifest{Name: "x"}, noStep) },
-		"WaitDemo":       func(ctx context.Context, r Runner) error { return WaitDemo(ctx, r, Manifest{Name: "x"}, noStep) },
+		"WaitDemo":       func(ctx context.Context, r Runner) error { return waitDemo(ctx, r, Manifest{Name: "x"}, noStep) },
 	}
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {

@@ -611,14 +611,3 @@ func TestHostileNames(t *testing.T) {
 	}
 	// touch is no program that the node knows: had it run, the test would have failed already.
 }
-
-// TestQuoteRoundTrip lets the shell read what quote writes.
-func TestQuoteRoundTrip(t *testing.T) {
-	for _, word := range []string{"", "plain-1.0/x:y", "it's", "a b", "$HOME", "`id`", "*", "~", "a\nb", `\`, "'", "''", "-n", "é", "\t", "!"} {
-		r := newTestNode(t)
-		out, err := r.Run(t.Context(), "printf '%s|' "+quote(word)+" end", nil)
-		if err != nil || string(out) != word+"|end|" {
-			t.Errorf("quote(%q) is read as %q, %v", word, out, err)
-		}
-	}
-}

@@ -9,8 +9,8 @@ import (
 	"github.com/labctl/labctl/internal/yaml"
 )
 
-// ErrContextTaken says that a kubeconfig has an entry of the lab's name that is about another cluster.
-var ErrContextTaken = errors.New("the name is taken by another cluster")
+// errContextTaken says that a kubeconfig has an entry of the lab's name that is about another cluster.
+var errContextTaken = errors.New("the name is taken by another cluster")
 
 // kubeconfig is as much of the format as k3s writes.
 // Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/.
@@ -73,7 +73,7 @@ func Kubeconfig(ctx context.Context, server Runner, addr netip.Addr, lab string)
 
 // MergeKubeconfig adds the cluster, user and context of ours (as Kubeconfig returns it) to an existing kubeconfig, or renews
 // those of the same name and server. Everything else stays, known or not; the current context stays if there is one. An entry
-// of that name that belongs to another cluster is ErrContextTaken. Comments and the order of keys are not kept.
+// of that name that belongs to another cluster is errContextTaken. Comments and the order of keys are not kept.
 func MergeKubeconfig(existing, ours []byte) ([]byte, error) {
 	var merged, add map[string]any
 	var us kubeconfig
@@ -81,7 +81,8 @@ func MergeKubeconfig(existing, ours []byte) ([]byte, error) {
 		return nil, fmt.Errorf("merging kubeconfigs: the existing one is not a kubeconfig")
 	}
 	if err := yaml.OneDocument(existing); err != nil {
-		return nil, errors.New("merging kubeconfigs: the existing one has several documents, and those after the first would be lost: make it one, without a line of three dashes")
+		return nil, errors.New("merging kubeconfigs: the existing one has several documents, and those after the first would be lost: " +
+			"make it one, without a line of three dashes")
 	}
 	if err := errors.Join(yaml.Unmarshal(ours, &add), yaml.Unmarshal(ours, &us)); err != nil || len(us.Clusters) != 1 {
 		return nil, fmt.Errorf("merging kubeconfigs: the lab's is not one of Kubeconfig's")
@@ -118,15 +119,15 @@ func taken(existing []byte, name, server string) error {
 	}
 	for _, c := range have.Clusters {
 		if c.Name == name && c.Cluster.Server != server {
-			return fmt.Errorf("cluster %q is %s, not %s: %w", name, c.Cluster.Server, server, ErrContextTaken)
+			return fmt.Errorf("cluster %q is %s, not %s: %w", name, c.Cluster.Server, server, errContextTaken)
 		}
 	}
 	for _, c := range have.Contexts {
 		if c.Name == name && c.Context.Cluster != name {
-			return fmt.Errorf("context %q is of cluster %q: %w", name, c.Context.Cluster, ErrContextTaken)
+			return fmt.Errorf("context %q is of cluster %q: %w", name, c.Context.Cluster, errContextTaken)
 		}
 		if c.Name != name && c.Context.User == name && c.Context.Cluster != name {
-			return fmt.Errorf("user %q is used by context %q: %w", name, c.Name, ErrContextTaken)
+			return fmt.Errorf("user %q is used by context %q: %w", name, c.Name, errContextTaken)
 		}
 	}
 	return nil

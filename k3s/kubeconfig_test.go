@@ -158,7 +158,7 @@ func TestMergeKubeconfigRefuses(t *testing.T) {
 		{"a field twice", "kind: Config\nkind: S0VZ\n", false},
 	} {
 		_, err := MergeKubeconfig([]byte(test.existing), []byte(ourKubeconfig))
-		if err == nil || errors.Is(err, ErrContextTaken) != test.taken || strings.Contains(err.Error(), "S0VZ") {
+		if err == nil || errors.Is(err, errContextTaken) != test.taken || strings.Contains(err.Error(), "S0VZ") {
 			t.Errorf("%s: error %v", test.name, err)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // testNode is a Runner: a guest whose files lie below root, where the package's own scripts really run. It knows the few
@@ -65,7 +67,7 @@ type exitError struct {
 
 func (e *exitError) ExitStatus() int { return e.status }
 func (e *exitError) Error() string {
-	return fmt.Sprintf("ssh cp1 %s: exit status %d: %s", quote(e.command), e.status, strings.TrimSpace(e.stderr))
+	return fmt.Sprintf("ssh cp1 %s: exit status %d: %s", ssh.Quote(e.command), e.status, strings.TrimSpace(e.stderr))
 }
 
 func (n *testNode) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {

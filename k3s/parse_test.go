@@ -14,7 +14,7 @@ func TestFileNames(t *testing.T) {
 		"arm64": {"k3s-arm64", "sha256sum-arm64.txt"},
 		"arm":   {"k3s-armhf", "sha256sum-arm.txt"},
 	} {
-		binary, sums := FileNames("v1.34.3+k3s1", arch)
+		binary, sums := fileNames("v1.34.3+k3s1", arch)
 		if got := [2]string{binary, sums}; got != want {
 			t.Errorf("%s: got %q, want %q", arch, got, want)
 		}
@@ -29,7 +29,7 @@ func TestReleaseURL(t *testing.T) {
 		{filepath.FromSlash("/srv/k3s/"), filepath.FromSlash("/srv/k3s/v1.34.3+k3s1/k3s")},
 		{"releases", filepath.FromSlash("releases/v1.34.3+k3s1/k3s")},
 	} {
-		if got := ReleaseURL(test.source, "v1.34.3+k3s1", "k3s"); got != test.want {
+		if got := releaseURL(test.source, "v1.34.3+k3s1", "k3s"); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.source, got, test.want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // noImage is a cause that is also ErrImagePull. Time may cure it: the kubelet tries again.
@@ -15,7 +17,8 @@ func (e noImage) Unwrap() []error { return []error{e.notYet, ErrImagePull} }
 
 // failedPull tells whether a container waits for an image that could not be had.
 func (w *waiting) failedPull() bool {
-	return slices.Contains([]string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}, w.Reason)
+	reasons := []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
+	return slices.Contains(reasons, w.Reason)
 }
 
 // pullReasons remembers, by pod, why the last pull failed. Between two attempts an older kubelet says no more than that it waits:
@@ -55,8 +58,8 @@ func (known pullReasons) explain(ctx context.Context, server Runner, l objectLis
 
 // pullEvent returns the kubelet's latest complaint of a pod's image; empty if there is none.
 func pullEvent(ctx context.Context, server Runner, pod metadata) (string, error) {
-	out, err := server.Run(ctx, kubectl+"get events -n "+quote(pod.Namespace)+
-		" --field-selector "+quote("reason=Failed,involvedObject.name="+pod.Name)+" -o json", nil)
+	out, err := server.Run(ctx, kubectl+ssh.Quote("get", "events", "-n", pod.Namespace,
+		"--field-selector", "reason=Failed,involvedObject.name="+pod.Name, "-o", "json"), nil)
 	if err != nil {
 		return "", err
 	}

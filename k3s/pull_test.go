@@ -50,7 +50,7 @@ func TestWhyAnImageIsNotPulled(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				last := ""
-				err := WaitDemo(ctx, r, Manifest{Name: "demo-web", YAML: []byte("kind: Deployment\nmetadata: {name: web, namespace: demo}\n")}, func(s string) { last = s })
+				err := waitDemo(ctx, r, Manifest{Name: "demo-web", YAML: []byte("kind: Deployment\nmetadata: {name: web, namespace: demo}\n")}, func(s string) { last = s })
 				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrImagePull) {
 					t.Errorf("error %v, want the deadline's and ErrImagePull", err)
 				}

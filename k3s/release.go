@@ -26,21 +26,21 @@ type Lists interface {
 
 // ListURL is where the list of checksums is that names all files of the release that l asks for.
 func ListURL(l config.K3s, arch string) string {
-	_, list := FileNames(l.Version, arch)
-	return ReleaseURL(l.Source, l.Version, list)
+	_, list := fileNames(l.Version, arch)
+	return releaseURL(l.Source, l.Version, list)
 }
 
 // Downloads lists what the nodes of a lab need: the binary first, then the archives of images, if labctl.yaml asks for some. arch
 // is the guests' (a GOARCH). A list of checksums that was fetched once is no less to be trusted than what a second download would
 // say; where it lacks a file, the source may have it by now.
 func Downloads(ctx context.Context, lists Lists, l config.K3s, arch string, progress fetch.Progress) ([]Download, error) {
-	binary, _ := FileNames(l.Version, arch)
+	binary, _ := fileNames(l.Version, arch)
 	list := ListURL(l, arch)
 	sums, err := lists.Sums(ctx, list, func(sums map[string]string) error {
 		if _, ok := sums[binary]; !ok {
 			return fmt.Errorf("names none of %q", binary)
 		}
-		if _, ok := ImagesFileName(sums, arch); l.Airgap && !ok {
+		if _, ok := imagesFileName(sums, arch); l.Airgap && !ok {
 			return fmt.Errorf("names no archive of images for %s: without one, k3s.airgap must be false", arch)
 		}
 		return nil
@@ -48,10 +48,12 @@ func Downloads(ctx context.Context, lists Lists, l config.K3s, arch string, prog
 	if err != nil {
 		return nil, fmt.Errorf("checksums of k3s %s: %w", l.Version, err)
 	}
-	all := []Download{{What: "k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, binary), SHA256: sums[binary], List: list}}
+	all := []Download{{What: "k3s " + l.Version, URL: releaseURL(l.Source, l.Version, binary), SHA256: sums[binary], List: list}}
 	if l.Airgap {
-		name, _ := ImagesFileName(sums, arch)
-		all = append(all, Download{What: "images of k3s " + l.Version, URL: ReleaseURL(l.Source, l.Version, name), SHA256: sums[name], Name: name, List: list})
+		name, _ := imagesFileName(sums, arch)
+		all = append(all, Download{
+			What: "images of k3s " + l.Version, URL: releaseURL(l.Source, l.Version, name), SHA256: sums[name], Name: name, List: list,
+		})
 	}
 	for _, a := range l.Images {
 		all = append(all, Download{What: "images " + a.FileName(), URL: a.URL, SHA256: a.SHA256, Name: a.FileName()})

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // Runner runs a command on one node as its login user, who may use sudo without a password. An error with a method
@@ -18,22 +20,7 @@ type Runner interface {
 
 // asRoot is the command that runs script as root with args as its $1, $2…
 func asRoot(script string, args ...string) string {
-	var b strings.Builder
-	b.WriteString("sudo sh -c " + quote(script) + " sh")
-	for _, arg := range args {
-		b.WriteString(" " + quote(arg))
-	}
-	return b.String()
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=-]+$`)
-
-// quote makes one word of s for a POSIX shell.
-func quote(s string) string {
-	if plainWord.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return ssh.Quote(append([]string{"sudo", "sh", "-c", script, "sh"}, args...)...)
 }
 
 // The pause between two attempts grows from the first to the second: a quick answer is seen at once, a slow machine isn't

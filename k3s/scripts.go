@@ -27,7 +27,8 @@ const survey = `service=$1; shift; ` + sums +
 const bootID = "/proc/sys/kernel/random/boot_id"
 
 // mark notes that the node is to be rebooted, and during which boot that was asked for.
-const mark = `set -e; mkdir -p /etc/rancher/k3s; cat ` + bootID + ` > ` + rebootPending + `.part; mv -f ` + rebootPending + `.part ` + rebootPending
+const mark = `set -e; mkdir -p /etc/rancher/k3s; ` +
+	`cat ` + bootID + ` > ` + rebootPending + `.part; mv -f ` + rebootPending + `.part ` + rebootPending
 
 // rebooted ends that. A reboot is a restart, too.
 const rebooted = `rm -f ` + rebootPending + ` ` + restartPending

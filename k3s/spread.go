@@ -7,30 +7,30 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/labctl/labctl/internal/yaml"
+	"github.com/labctl/labctl/internal/ssh"
 )
 
 // WaitSpread waits until what a manifest describes is available and, if it wants to be, spread over the nodes. nodes is how many there are.
 func WaitSpread(ctx context.Context, server Runner, m Manifest, nodes int, step func(string)) error {
-	if err := WaitDemo(ctx, server, m, step); err != nil {
+	if err := waitDemo(ctx, server, m, step); err != nil {
 		return err
 	}
-	if err := Spread(ctx, server, m, nodes, step); err != nil {
+	if err := spread(ctx, server, m, nodes, step); err != nil {
 		return err
 	}
-	return WaitDemo(ctx, server, m, step)
+	return waitDemo(ctx, server, m, step)
 }
 
-// Spread brings a Deployment that wants its pods spread over the nodes back to that, when a node was made anew: Kubernetes
+// spread brings a Deployment that wants its pods spread over the nodes back to that, when a node was made anew: Kubernetes
 // heeds the wish when it places a pod and never moves one. It deletes the pods, and their successors are spread. A rolling
 // restart would not do: it places new pods in view of the old ones. nodes is how many there are. Wait for the demo before and after.
-func Spread(ctx context.Context, server Runner, m Manifest, nodes int, step func(string)) error {
-	wishes, err := spreads(m)
+func spread(ctx context.Context, server Runner, m Manifest, nodes int, step func(string)) error {
+	wishes, err := m.spreads()
 	if err != nil {
 		return err
 	}
 	for _, w := range wishes {
-		pods := fmt.Sprintf("pods -n %s -l %s", quote(w.namespace), quote(w.selector))
+		pods := ssh.Quote("pods", "-n", w.namespace, "-l", w.selector)
 		err := until(ctx, step, fmt.Sprintf("looking where the pods of %q run", w.name), func(ctx context.Context) error {
 			var list objectList
 			if err := get(ctx, server, pods, &list); err != nil {
@@ -75,47 +75,25 @@ type spreadWish struct {
 	maxSkew                   int
 }
 
-// spreads finds the Deployments of a manifest that want to be spread over nodes.
-func spreads(m Manifest) ([]spreadWish, error) {
+// spreads are the Deployments of a manifest that want to be spread over nodes.
+func (m Manifest) spreads() ([]spreadWish, error) {
+	objects, err := m.objects()
+	if err != nil {
+		return nil, err
+	}
 	var wishes []spreadWish
-	for i, document := range strings.Split("\n"+string(m.YAML), "\n---\n") {
-		var d struct {
-			Kind     string `yaml:"kind"`
-			Metadata struct {
-				Name      string `yaml:"name"`
-				Namespace string `yaml:"namespace"`
-			} `yaml:"metadata"`
-			Spec struct {
-				Selector struct {
-					MatchLabels map[string]string `yaml:"matchLabels"`
-				} `yaml:"selector"`
-				Template struct {
-					Spec struct {
-						Constraints []struct {
-							MaxSkew     int    `yaml:"maxSkew"`
-							TopologyKey string `yaml:"topologyKey"`
-						} `yaml:"topologySpreadConstraints"`
-					} `yaml:"spec"`
-				} `yaml:"template"`
-			} `yaml:"spec"`
-		}
-		if err := yaml.Unmarshal([]byte(document), &d); err != nil {
-			return nil, fmt.Errorf("manifest %q, document %d: %w", m.Name, i+1, err)
-		}
-		for _, c := range d.Spec.Template.Spec.Constraints {
-			if d.Kind != "Deployment" || c.TopologyKey != "kubernetes.io/hostname" {
+	for _, o := range objects {
+		for _, c := range o.Spec.Template.Spec.Constraints {
+			if o.Kind != "Deployment" || c.TopologyKey != "kubernetes.io/hostname" {
 				continue
 			}
-			w := spreadWish{namespace: d.Metadata.Namespace, name: d.Metadata.Name, maxSkew: c.MaxSkew}
-			if w.namespace == "" {
-				w.namespace = "default"
-			}
 			var labels []string
-			for _, key := range slices.Sorted(maps.Keys(d.Spec.Selector.MatchLabels)) {
-				labels = append(labels, key+"="+d.Spec.Selector.MatchLabels[key])
+			for _, key := range slices.Sorted(maps.Keys(o.Spec.Selector.MatchLabels)) {
+				labels = append(labels, key+"="+o.Spec.Selector.MatchLabels[key])
 			}
-			w.selector = strings.Join(labels, ",")
-			wishes = append(wishes, w)
+			wishes = append(wishes, spreadWish{
+				namespace: o.Metadata.Namespace, name: o.Metadata.Name, selector: strings.Join(labels, ","), maxSkew: c.MaxSkew,
+			})
 		}
 	}
 	return wishes, nil

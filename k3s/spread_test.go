@@ -12,7 +12,7 @@ import (
 	"github.com/labctl/labctl/internal/config"
 )
 
-// placed is a cluster whose hello pods run on these nodes. It answers the two commands that Spread sends.
+// placed is a cluster whose hello pods run on these nodes. It answers the two commands that spread sends.
 type placed struct {
 	nodes   []string
 	deleted []string
@@ -49,7 +49,7 @@ func TestSpread(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &placed{nodes: tt.nodes}
 			for _, m := range Manifests(config.Default()) {
-				if err := Spread(t.Context(), p, m, 3, func(string) {}); err != nil {
+				if err := spread(t.Context(), p, m, 3, func(string) {}); err != nil {
 					t.Fatal(err)
 				}
 			}

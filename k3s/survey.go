@@ -98,7 +98,8 @@ func (f found) ofAnotherCluster(token string) bool {
 
 // look looks for labctl's files on a node, and for more.
 func look(ctx context.Context, r Runner, n Node, as role, more ...string) (found, error) {
-	args := append([]string{as.service(), binaryPath, settingsPath, registriesPath, unitPath(as), envPath(as), restartPending, agentCAPath}, more...)
+	args := []string{as.service(), binaryPath, settingsPath, registriesPath, unitPath(as), envPath(as), restartPending, agentCAPath}
+	args = append(args, more...)
 	out, err := r.Run(ctx, asRoot(survey, args...), nil)
 	if err != nil {
 		return found{}, fmt.Errorf("looking at what is installed on %q: %w", n.Name, err)

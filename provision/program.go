@@ -72,14 +72,14 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 
 		files := map[string][]pulumi.Resource{} // of each node: what must be there before k3s is
 		for _, n := range l.Nodes {
-			files[n.Name] = append(files[n.Name], r.add(typeBinary, BinaryName(n.Name), pulumi.Map{
+			files[n.Name] = append(files[n.Name], r.add(typeBinary, binaryName(n.Name), pulumi.Map{
 				"name":    pulumi.String(n.Name),
 				"machine": machines[n.Name].ID(),
 				"version": pulumi.String(l.K3s.Version),
 				"source":  pulumi.String(l.K3s.Source),
 			}))
 			if len(parts.Archives) > 0 {
-				files[n.Name] = append(files[n.Name], r.add(typeImages, ImagesName(n.Name), pulumi.Map{
+				files[n.Name] = append(files[n.Name], r.add(typeImages, imagesName(n.Name), pulumi.Map{
 					"name":     pulumi.String(n.Name),
 					"machine":  machines[n.Name].ID(),
 					"archives": pulumi.ToStringArray(parts.Archives),
@@ -103,13 +103,13 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 		if parts.AtStart && len(parts.Archives) > 0 {
 			k3s["archives"] = pulumi.ToStringArray(parts.Archives)
 		}
-		server := r.add(typeServer, ClusterName(l.Server().Name), with(k3s, pulumi.Map{
+		server := r.add(typeServer, clusterName(l.Server().Name), with(k3s, pulumi.Map{
 			"name":    pulumi.String(l.Server().Name),
 			"machine": machines[l.Server().Name].ID(),
 		}), pulumi.DependsOn(files[l.Server().Name]))
 		var agents pulumi.StringArray
 		for _, n := range l.Agents() {
-			agent := r.add(typeAgent, ClusterName(n.Name), with(k3s, pulumi.Map{
+			agent := r.add(typeAgent, clusterName(n.Name), with(k3s, pulumi.Map{
 				"name":    pulumi.String(n.Name),
 				"machine": machines[n.Name].ID(),
 				"cluster": server.Value, // changes with the cluster's identity: agents follow a recreated server
@@ -132,14 +132,14 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 // Manifest is something that runs in the cluster: a name and the YAML that is applied.
 type Manifest struct{ Name, YAML string }
 
-// ClusterName is the name of the resource that is k3s on the node of that name.
-func ClusterName(node string) string { return node + clusterSuffix }
+// clusterName is the name of the resource that is k3s on the node of that name.
+func clusterName(node string) string { return node + clusterSuffix }
 
-// BinaryName is the name of the resource that is the binary of k3s on the node of that name.
-func BinaryName(node string) string { return node + binarySuffix }
+// binaryName is the name of the resource that is the binary of k3s on the node of that name.
+func binaryName(node string) string { return node + binarySuffix }
 
-// ImagesName is the name of the resource that is the archives of images on the node of that name.
-func ImagesName(node string) string { return node + imagesSuffix }
+// imagesName is the name of the resource that is the archives of images on the node of that name.
+func imagesName(node string) string { return node + imagesSuffix }
 
 // made is a resource of the lab. Value is the one output that others use: a path, an adapter's name, a cluster's identity.
 type made struct {

@@ -18,12 +18,12 @@ const (
 	StageDemo     Stage = "demo"     // the demo runs
 )
 
-// Stages lists the stages in order.
-func Stages() []Stage { return []Stage{StageImage, StageMachines, StageCluster, StageDemo} }
+// stages lists the stages in order.
+func stages() []Stage { return []Stage{StageImage, StageMachines, StageCluster, StageDemo} }
 
 // ParseStage refuses a stage that doesn't exist.
 func ParseStage(s string) (Stage, error) {
-	if slices.Contains(Stages(), Stage(s)) {
+	if slices.Contains(stages(), Stage(s)) {
 		return Stage(s), nil
 	}
 	return "", fmt.Errorf("unknown stage %q: use image, machines, cluster or demo", s)
@@ -47,16 +47,16 @@ func Upto(l *config.Lab, stage Stage) []string {
 		return names
 	}
 	for _, n := range l.Nodes {
-		names = append(names, typeBinary+"::"+BinaryName(n.Name))
+		names = append(names, typeBinary+"::"+binaryName(n.Name))
 	}
 	if l.K3s.Airgap || len(l.K3s.Images) > 0 {
 		for _, n := range l.Nodes {
-			names = append(names, typeImages+"::"+ImagesName(n.Name))
+			names = append(names, typeImages+"::"+imagesName(n.Name))
 		}
 	}
-	names = append(names, typeServer+"::"+ClusterName(l.Server().Name))
+	names = append(names, typeServer+"::"+clusterName(l.Server().Name))
 	for _, n := range l.Agents() {
-		names = append(names, typeAgent+"::"+ClusterName(n.Name))
+		names = append(names, typeAgent+"::"+clusterName(n.Name))
 	}
 	return names
 }

@@ -23,8 +23,8 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// Project is the Pulumi project that every lab's stack belongs to.
-const Project = "labctl"
+// project is the Pulumi project that every lab's stack belongs to.
+const project = "labctl"
 
 // parallel is how many resources may be made at once: more than a lab has machines.
 const parallel = 64
@@ -68,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{o: o}
-	locks, err := filepath.Glob(filepath.Join(o.Dir, "pulumi/state/.pulumi/locks/organization", Project, o.Stack, "*.json"))
+	locks, err := filepath.Glob(filepath.Join(o.Dir, "pulumi/state/.pulumi/locks/organization", project, o.Stack, "*.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *Stack) do(ctx context.Context, verb string, run pulumi.RunFunc, only []
 	info := engine.UpdateInfo{
 		Root: s.o.Dir,
 		Project: &workspace.Project{
-			Name:    Project,
+			Name:    project,
 			Runtime: workspace.NewProjectRuntimeInfo("client", map[string]any{"address": prog.address}),
 		},
 		Target: &deploy.Target{
@@ -193,7 +193,7 @@ func (s *Stack) do(ctx context.Context, verb string, run pulumi.RunFunc, only []
 func (s *Stack) targets(only []string) deploy.UrnTargets {
 	var urns []resource.URN
 	for _, name := range only {
-		urns = append(urns, resource.URN("urn:pulumi:"+s.o.Stack+"::"+Project+"::"+name))
+		urns = append(urns, resource.URN("urn:pulumi:"+s.o.Stack+"::"+project+"::"+name))
 	}
 	return deploy.NewUrnTargetsFromUrns(urns)
 }

@@ -19,7 +19,7 @@ import (
 
 // file is where Pulumi's file backend keeps a stack.
 func (s *Stack) file() string {
-	return filepath.Join(s.o.Dir, "pulumi/state/.pulumi/stacks", Project, s.o.Stack+".json")
+	return filepath.Join(s.o.Dir, "pulumi/state/.pulumi/stacks", project, s.o.Stack+".json")
 }
 
 // load reads the state file; none means an empty stack.
@@ -72,7 +72,7 @@ func (s *Stack) OfType(_ context.Context, kind string, state json.RawMessage) (s
 // Save makes Stack a backend.SnapshotPersister: it is called before and after each step. It makes no folder: Open did, and where that is
 // gone by now the lab's keys are gone with it.
 func (s *Stack) Save(d apitype.TypedDeployment) error {
-	name := tokens.QName("organization/" + Project + "/" + s.o.Stack)
+	name := tokens.QName("organization/" + project + "/" + s.o.Stack)
 	c, err := stack.DeploymentV3ToCheckpoint(name, d.Deployment, d.Version, d.Features)
 	if err != nil {
 		return err
