@@ -360,10 +360,11 @@ func (p Probe) from() Source {
 	return p.From.showing(line)
 }
 
+// probes are those of an address, but for those that asked for a host name there.
 func (f Facts) probes(where string, target netip.AddrPort, kind func(Probe) bool) []Probe {
 	var out []Probe
 	for _, p := range f.Probes {
-		if p.Where == where && p.Target == target && (kind == nil || kind(p)) {
+		if p.Where == where && p.Target == target && p.Asked == "" && (kind == nil || kind(p)) {
 			out = append(out, p)
 		}
 	}

@@ -91,7 +91,7 @@ func evalProbe(f Facts) Result {
 // demoObjects are all that labctl applies, as kubectl names them.
 var demoObjects = [...]string{
 	"namespace/" + WebNamespace, "deployment.apps/" + WebDeployment, "service/" + WebService,
-	"deployment.apps/hello", "service/" + HelloService,
+	"deployment.apps/hello", "service/" + HelloService, "ingress.networking.k8s.io/hello",
 	"namespace/" + ProbeNamespace, "daemonset.apps/" + ProbeDaemonSet,
 }
 

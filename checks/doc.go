@@ -18,7 +18,7 @@
 //	kube-proxy      proxy.mode proxy.hooks proxy.chains proxy.shares (iptables mode) proxy.virtual-servers
 //	                proxy.ipvs-node-addresses (IPVS mode) proxy.conntrack proxy.balance
 //	NodePort        nodeport.mapping nodeport.policy nodeport.answers nodeport.remote nodeport.spread
-//	LoadBalancer    lb.external-ip lb.answers (not where IPVS mode keeps ServiceLB out) lb.node-ports
+//	LoadBalancer    lb.external-ip lb.answers (not where IPVS mode keeps ServiceLB out) lb.node-ports lb.ingress
 //	DNS             dns.kube-dns dns.resolves
 //	demo            demo.web demo.hello demo.probe demo.unchanged
 //

@@ -359,6 +359,7 @@ type Probe struct {
 	Pod     string // NAMESPACE/NAME if it was made in a pod
 	Target  netip.AddrPort
 	Name    string // the host name that was asked instead of an address; then Target is the zero AddrPort
+	Asked   string // the host name that the request carried, where it was not Target's address
 	Nonce   string // what the request carried
 	Outcome Outcome
 	Status  int           // of HTTP; 0 if the probe does not tell

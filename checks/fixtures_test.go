@@ -92,6 +92,11 @@ func healthy() *Facts {
 			target := netip.AddrPortFrom(n.Address, port)
 			f.Probes = append(f.Probes, Probe{Where: Host, Target: target, Outcome: Answered, Status: 404, From: Source{Where: Host, Command: "curl http://" + target.String() + "/"}})
 		}
+		for _, port := range []uint16{80, 31300} { // the other one is asked in IPVS mode
+			target := netip.AddrPortFrom(n.Address, port)
+			f.Probes = append(f.Probes, Probe{Where: Host, Target: target, Asked: IngressHost, Outcome: Answered, Status: 200, By: fmt.Sprintf("hello-%s-0", lab.Nodes[(i+1)%3].Name),
+				From: Source{Where: Host, Command: "curl -H 'Host: hello.lab.test' http://" + target.String() + "/"}})
+		}
 		for k := range 2 { // answers of both of the next node's pods
 			f.Probes = append(f.Probes, Probe{
 				Where: Host, Target: netip.AddrPortFrom(n.Address, 31885), Outcome: Answered, Status: 200, Took: 12 * time.Millisecond,
@@ -144,7 +149,8 @@ func healthy() *Facts {
 		Source{Where: "cp1", Command: "conntrack -L -p tcp -d 10.43.45.254 --dport 80"})
 	var applied []Applied
 	for _, object := range []string{
-		"namespace/demo", "deployment.apps/web", "service/web-svc", "deployment.apps/hello", "service/hello-svc", "namespace/labctl", "daemonset.apps/labctl-probe",
+		"namespace/demo", "deployment.apps/web", "service/web-svc", "deployment.apps/hello", "service/hello-svc", "ingress.networking.k8s.io/hello",
+		"namespace/labctl", "daemonset.apps/labctl-probe",
 	} {
 		applied = append(applied, Applied{object, "unchanged"})
 	}
@@ -334,9 +340,18 @@ func (f *Facts) probe(where string, inPod bool, target string, change func(*Prob
 	change(&f.Probes[i])
 }
 
+// ingressProbe changes what came of a call for the Ingress's host name.
+func (f *Facts) ingressProbe(target string, change func(*Probe)) {
+	change(&f.Probes[slices.IndexFunc(f.Probes, func(p Probe) bool { return p.Asked != "" && p.Target.String() == target })])
+}
+
+func (f *Facts) noIngressProbe() {
+	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool { return p.Asked != "" })
+}
+
 func (f *Facts) noProbe(where string, inPod bool, target string) {
 	f.Probes = slices.DeleteFunc(f.Probes, func(p Probe) bool {
-		return p.Where == where && (p.Pod != "") == inPod && p.Target.String() == target
+		return p.Where == where && (p.Pod != "") == inPod && p.Target.String() == target && p.Asked == ""
 	})
 }
 

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -16,6 +17,12 @@ const (
 
 const typeLoadBalancer = "LoadBalancer"
 
+// IngressHost is the host name that the demo's Ingress leads to hello-svc. Names under test are nobody's (RFC 6761).
+const IngressHost = "hello.lab.test"
+
+// ingressPort is the LoadBalancer's port for HTTP.
+const ingressPort = 80
+
 const hintLB = "kubectl -n kube-system get svc traefik and kubectl -n kube-system get pods show what is missing: k3s installs Traefik by a job after its start, and ServiceLB runs a pod svclb-traefik-… on every node"
 
 func loadBalancerChecks() []Check {
@@ -23,6 +30,7 @@ func loadBalancerChecks() []Check {
 		{ID: "lb.external-ip", Title: "a LoadBalancer's EXTERNAL-IP is the set of the nodes' addresses", Area: AreaLB, Eval: evalLBExternalIP},
 		{ID: "lb.answers", Title: "the LoadBalancer answers the host on its ports, on every node", Area: AreaLB, Eval: evalLBAnswers},
 		{ID: "lb.node-ports", Title: "the LoadBalancer answers the host on its node ports, on every node", Area: AreaLB, Eval: evalLBNodePorts},
+		{ID: "lb.ingress", Title: "an Ingress leads the host's calls for its host name to its Service's pods, on every node", Area: AreaLB, Eval: evalIngress},
 	}
 }
 
@@ -107,7 +115,7 @@ func evalLBNodePorts(f Facts) Result {
 	return lbResult(f, func(p ServicePort) int { return p.NodePort })
 }
 
-// lbResult judges that every node answers on each port. Without an Ingress Traefik says 404, which is an answer as good as any.
+// lbResult judges that every node answers on each port. Where no Ingress leads Traefik says 404, which is an answer as good as any.
 func lbResult(f Facts, port func(ServicePort) int) Result {
 	var j judgements
 	s, ok := f.loadBalancer(&j)
@@ -144,4 +152,71 @@ func lbResult(f Facts, port func(ServicePort) int) Result {
 		}
 	}
 	return j.result(hintLB)
+}
+
+// IngressTarget is where a node takes calls for the demo's Ingress: at the LoadBalancer's port for HTTP, or, where labctl keeps ServiceLB
+// out, at the node port of it. It returns false if there is none.
+func (f Facts) IngressTarget(n config.Node) (netip.AddrPort, bool) {
+	s, _ := f.Cluster.LoadBalancer()
+	i := slices.IndexFunc(s.Ports, func(p ServicePort) bool { return p.Port == ingressPort && p.Protocol != "UDP" })
+	if i < 0 {
+		return netip.AddrPort{}, false
+	}
+	port := s.Ports[i].Port
+	if f.Lab.K3s.KubeProxyMode == config.ProxyIPVS {
+		port = s.Ports[i].NodePort
+	}
+	return netip.AddrPortFrom(n.Address, uint16(port)), port > 0 && port <= math.MaxUint16
+}
+
+// evalIngress judges that a call for the Ingress's host name comes to one of hello's ready pods, whichever node takes it. Of the records of
+// a cluster that labctl never asked, which has no such Ingress, it has nothing to judge.
+func evalIngress(f Facts) Result {
+	var j judgements
+	asked := slices.ContainsFunc(f.Probes, func(p Probe) bool { return p.Asked == IngressHost })
+	if services := f.Cluster.Services; services.Known && !asked && !f.Cluster.ofLab() {
+		j.unknown("", "nobody called for "+IngressHost)
+		return j.result("")
+	}
+	s, ok := f.loadBalancer(&j)
+	if !ok {
+		return j.result(hintLB)
+	}
+	h, ok := f.hello(&j)
+	if !ok {
+		return j.result(hintDemo)
+	}
+	for _, n := range f.Lab.Nodes {
+		target, ok := f.IngressTarget(n)
+		if !ok {
+			j.judge(false, fmt.Sprintf("%s has a port for HTTP that the host can call", TraefikService), s.String(), f.Cluster.Services.From.showing(s.String()))
+			continue
+		}
+		expected := fmt.Sprintf("%s: a ready pod of hello answers for %s", target, IngressHost)
+		tried := false
+		for _, p := range f.Probes {
+			if p.Where != Host || p.Target != target || p.Asked != IngressHost {
+				continue
+			}
+			tried = true
+			switch {
+			case p.Outcome == Inconclusive:
+				j.unknown(n.Name, p.Why, p.from())
+			case p.OK() && h.nodeOf[p.By] != "":
+				j.judge(true, expected, fmt.Sprintf("%s: %s answers for %s", target, p.By, IngressHost), p.from())
+			case p.OK() && p.By != "":
+				j.judge(false, expected, fmt.Sprintf("%s: %s answers, which is no ready pod of hello", target, p.By), p.from())
+			case p.OK():
+				j.judge(false, expected, fmt.Sprintf("%s answers, and names no pod", target), p.from())
+			case p.Outcome == Answered:
+				j.judge(false, expected, fmt.Sprintf("%s answers with status %d", target, p.Status), p.from())
+			default:
+				j.judge(false, expected, fmt.Sprintf("%s %s", target, p.Outcome), p.from())
+			}
+		}
+		if !tried {
+			j.unknown(n.Name, fmt.Sprintf("nobody called %s for %s", target, IngressHost))
+		}
+	}
+	return j.result("status 404 is Traefik's word that no Ingress leads there: kubectl get ingress hello -o yaml shows its class, its rule and its annotations; silence is the way to Traefik: see lb.answers and lb.node-ports")
 }

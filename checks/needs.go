@@ -15,8 +15,9 @@ const (
 	NeedNodePorts                      // the NodePort on every node, asked by the host
 	NeedIsolation                      // hello-svc's ClusterIP, asked by the host
 	NeedLoadBalancer                   // Traefik on every node, asked by the host
+	NeedIngress                        // Traefik on every node, asked by the host for the Ingress's host name
 
-	needAll = NeedLoadBalancer<<1 - 1
+	needAll = NeedIngress<<1 - 1
 )
 
 // Has tells whether all of want is needed.
@@ -84,6 +85,7 @@ func needs() map[string]Needs {
 		"lb.external-ip":            0,
 		"lb.answers":                NeedLoadBalancer,
 		"lb.node-ports":             NeedLoadBalancer,
+		"lb.ingress":                NeedIngress,
 		"dns.kube-dns":              0,
 		"dns.resolves":              NeedPods,
 		"demo.web":                  0,

@@ -134,7 +134,10 @@ func TestCurrent(t *testing.T) {
 		name, out, err string
 		want           bool
 	}{
-		{"as applied", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n", "", true},
+		{"as applied", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n" +
+			"ingress.networking.k8s.io/hello unchanged (server dry run)\n", "", true},
+		{"of an older labctl", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n" +
+			"ingress.networking.k8s.io/hello created (server dry run)\n", "", false},
 		{"one was changed", "deployment.apps/hello configured (server dry run)\nservice/hello-svc unchanged (server dry run)\n", "", false},
 		{"one is gone", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc created (server dry run)\n", "", false},
 		{"half an answer", "deployment.apps/hello unchanged (server dry run)\n", "", false},

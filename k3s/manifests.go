@@ -80,7 +80,9 @@ spec:
   type: ClusterIP
 `
 
-// demoHello is the NodePort demo: six pods that answer with their own name, two on each of three nodes.
+// demoHello is the NodePort demo: six pods that answer with their own name, two on each of three nodes. An Ingress leads to them, too. It
+// asks for one host name, so that Traefik goes on saying 404 to all other calls, and names its class: Traefik and its class may come
+// minutes later, and an Ingress that was there before the default class never gets it.
 const demoHello = `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -125,6 +127,25 @@ spec:
       targetPort: 8080
       nodePort: NODE_PORT
   type: NodePort
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: hello
+  namespace: default
+spec:
+  ingressClassName: traefik
+  rules:
+    - host: hello.lab.test
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: hello-svc
+                port:
+                  number: 80
 `
 
 // probe is a pod on every node, whatever taints it has: the source and the target of what is asked from inside.

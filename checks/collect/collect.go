@@ -83,16 +83,20 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 		if c.needs.Has(checks.NeedNodePorts) {
 			c.start(func() { c.add(probeNodePorts(ctx, o.HTTP, known, turn)...) })
 		}
-		var urls []string
-		if c.needs.Has(checks.NeedLoadBalancer) {
-			urls = loadBalancerURLs(known)
+		ask := func(urls []string, host string) {
+			for _, url := range urls {
+				c.start(func() {
+					turn.enter()
+					defer turn.leave()
+					c.add(probeHostFor(ctx, o.HTTP, url, host, nodePortTimeout))
+				})
+			}
 		}
-		for _, url := range urls {
-			c.start(func() {
-				turn.enter()
-				defer turn.leave()
-				c.add(probeHost(ctx, o.HTTP, url, nodePortTimeout))
-			})
+		if c.needs.Has(checks.NeedLoadBalancer) {
+			ask(loadBalancerURLs(known), "")
+		}
+		if c.needs.Has(checks.NeedIngress) {
+			ask(ingressURLs(known), checks.IngressHost)
 		}
 		if hello.IsValid() && c.needs.Has(checks.NeedIsolation) {
 			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, o.Lab, hello)...) })

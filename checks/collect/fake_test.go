@@ -32,9 +32,10 @@ type fakeLab struct {
 	programs map[string]func(node string, args []string, out, stderr io.Writer) int
 	noExec   map[string]string // pods that no exec reaches, and why
 	inPod    map[string]func(pod string, args []string, out io.Writer) int
-	down     map[string]error  // nodes that cannot be reached
-	hang     map[string]bool   // nodes that never answer a batch
-	states   map[string]string // of the nodes' machines; running where none is given
+	down     map[string]error                                            // nodes that cannot be reached
+	hang     map[string]bool                                             // nodes that never answer a batch
+	states   map[string]string                                           // of the nodes' machines; running where none is given
+	noHTTPS  func(ctx context.Context, network string) (net.Conn, error) // instead of Traefik's second port
 
 	mu     sync.Mutex
 	ran    []string // "NODE: COMMAND"
@@ -205,7 +206,14 @@ func (f *fakeLab) http() *http.Client {
 		fmt.Fprintf(w, "Hostname: %s\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", pods[int(next.Add(1))%len(pods)], r.URL.RequestURI(), r.Host)
 	}))
 	f.t.Cleanup(whoami.Close)
-	traefik, secure := httptest.NewServer(http.NotFoundHandler()), httptest.NewTLSServer(http.NotFoundHandler())
+	routes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != checks.IngressHost {
+			http.NotFound(w, r)
+			return
+		}
+		whoami.Config.Handler.ServeHTTP(w, r)
+	})
+	traefik, secure := httptest.NewServer(routes), httptest.NewTLSServer(routes)
 	f.t.Cleanup(traefik.Close)
 	f.t.Cleanup(secure.Close)
 	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -214,6 +222,9 @@ func (f *fakeLab) http() *http.Client {
 			return nil, err
 		}
 		at := map[string]*httptest.Server{"31885": whoami, "80": traefik, "31300": traefik, "443": secure, "31309": secure}[port]
+		if f.noHTTPS != nil && at == secure {
+			return f.noHTTPS(ctx, network)
+		}
 		if at != nil && strings.HasPrefix(host, "192.168.56.") {
 			return new(net.Dialer).DialContext(ctx, network, at.Listener.Addr().String())
 		}

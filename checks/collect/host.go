@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -39,16 +40,24 @@ const (
 
 // probeHost asks a URL once from this machine, in a connection of its own.
 func probeHost(ctx context.Context, client *http.Client, url string, timeout time.Duration) Item {
-	insecure := ""
+	return probeHostFor(ctx, client, url, "", timeout)
+}
+
+// probeHostFor asks for what a server has under a host name; without one under the URL's own.
+func probeHostFor(ctx context.Context, client *http.Client, url, host string, timeout time.Duration) Item {
+	insecure, header := "", ""
+	if host != "" {
+		header = fmt.Sprintf(hostHeader, host)
+	}
 	if strings.HasPrefix(url, "https:") {
 		insecure, client = " -k", withAnyCertificate(client)
 	}
 	item := Item{
 		Where:   checks.Host,
-		Command: fmt.Sprintf(`curl -sS%s --noproxy '*' -m %d -w '\n%%{http_code} %%{time_total}\n' '%s'`, insecure, int(timeout.Seconds()), url),
+		Command: fmt.Sprintf(`curl -sS%s --noproxy '*' -m %d -w '\n%%{http_code} %%{time_total}\n'%s '%s'`, insecure, int(timeout.Seconds()), header, url),
 		Started: time.Now(),
 	}
-	status, body, took, err := get(ctx, client, url, timeout)
+	status, body, took, err := get(ctx, client, url, host, timeout)
 	item.Took = took
 	item.Stdout = fmt.Appendf(redact(body), "\n%03d %.6f\n", status, item.Took.Seconds())
 	switch {
@@ -66,7 +75,10 @@ func probeHost(ctx context.Context, client *http.Client, url string, timeout tim
 // network, where the time that passes on this machine is the simulation's own and says nothing of that network.
 type timekeeper interface{ Elapsed() time.Duration }
 
-func get(ctx context.Context, client *http.Client, url string, timeout time.Duration) (status int, body []byte, took time.Duration, err error) {
+// hostHeader is how curl is told the host name that it asks for.
+const hostHeader = " -H 'Host: %s'"
+
+func get(ctx context.Context, client *http.Client, url, host string, timeout time.Duration) (status int, body []byte, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var keeper timekeeper
@@ -87,6 +99,7 @@ func get(ctx context.Context, client *http.Client, url string, timeout time.Dura
 	if err != nil {
 		return 0, nil, 0, err
 	}
+	request.Host = cmp.Or(host, request.Host)
 	request.Close = true // kube-proxy chooses a pod for each connection, not for each request
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -224,6 +237,17 @@ func loadBalancerURLs(known checks.Facts) []string {
 			if p.NodePort != 0 {
 				urls = append(urls, schemeURL(scheme, netip.AddrPortFrom(n.Address, uint16(p.NodePort))))
 			}
+		}
+	}
+	return urls
+}
+
+// ingressURLs are where every node takes calls for the demo's Ingress.
+func ingressURLs(known checks.Facts) []string {
+	var urls []string
+	for _, n := range known.Lab.Nodes {
+		if target, ok := known.IngressTarget(n); ok {
+			urls = append(urls, targetURL(target))
 		}
 	}
 	return urls

@@ -88,6 +88,21 @@ func TestHostProbe(t *testing.T) {
 	}
 }
 
+// What is asked for by a host name comes back as what was asked, at the address that was called.
+func TestHostProbeForAName(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	defer server.Close()
+	client := clientTo(func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
+	})
+	for asked, want := range map[string]string{"hello.lab.test": "hello.lab.test", "": "192.168.56.11:31300"} {
+		p, ok := parseProbe(probeHostFor(t.Context(), client, "http://192.168.56.11:31300/", asked, 10*time.Second), checks.Cluster{})
+		if !ok || p.Asked != asked || p.Body != want || p.Target.String() != "192.168.56.11:31300" {
+			t.Errorf("asked for %q: %+v", asked, p)
+		}
+	}
+}
+
 // kept is a connection, or an error, of a network that has a time of its own.
 type kept struct {
 	net.Conn

@@ -28,6 +28,7 @@ func parseProbes(e *Evidence, c checks.Cluster) []checks.Probe {
 
 var (
 	curlLine = regexp.MustCompile(`^curl .*?(https?://[^\s'"]+)['"]?$`)
+	curlHost = regexp.MustCompile(` -H 'Host: ([a-z0-9.-]+)' `)
 	wgetLine = regexp.MustCompile(`^wget -q -T \d+ -O - (http://\S+)$`)
 )
 
@@ -44,6 +45,9 @@ func parseProbe(i Item, c checks.Cluster) (checks.Probe, bool) {
 		p.Where = podNode(c, at.namespace, at.pod)
 	} else if n := curlLine.FindStringSubmatch(i.Command); n != nil && !strings.Contains(i.Command, "%{local_port}") {
 		address = n[1]
+		if m := curlHost.FindStringSubmatch(i.Command); m != nil {
+			p.Asked = m[1]
+		}
 	} else {
 		return checks.Probe{}, false
 	}

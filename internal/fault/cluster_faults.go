@@ -77,7 +77,7 @@ EOF`)},
 			Title: "a taint has driven all pods off the workers",
 			Explanation: "What does not tolerate it moves to the server, as far as it may: hello's wish to be spread keeps four of its six pods waiting. " +
 				"ServiceLB has no pod on the workers any more, so the LoadBalancer is left with the server's address.",
-			Fails: plus(both("nodeport.spread", "demo.hello"), config.ProxyIPTables, "lb.external-ip", "lb.answers"),
+			Fails: plus(both("nodeport.spread", "demo.hello"), config.ProxyIPTables, "lb.external-ip", "lb.answers", "lb.ingress"),
 			script: func(p places) Script {
 				var s Script
 				for _, n := range p.workers {

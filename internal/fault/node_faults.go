@@ -12,7 +12,7 @@ func nodeFaults() []Fault {
 				"its agent loses the server, so the node becomes NotReady and its pods are no endpoints any more, although they go on running.",
 			Fails: plus(plus(both("net.nics", "net.host-only-address", "net.host-only-route", "cluster.ready", "cluster.logs", "cluster.exec",
 				"pod.reach", "svc.from-nodes", "svc.from-pods", "svc.by-name", "dns.resolves", "nodeport.answers", "nodeport.remote", "nodeport.spread",
-				"lb.node-ports", "demo.web", "demo.hello", "demo.probe"),
+				"lb.node-ports", "lb.ingress", "demo.web", "demo.hello", "demo.probe"),
 				config.ProxyIPTables, "proxy.chains", "lb.external-ip", "lb.answers"), config.ProxyIPVS, "proxy.virtual-servers"),
 			script: func(p places) Script {
 				cable := func(plugged bool) Action {

@@ -129,6 +129,6 @@ func plus(sets map[config.ProxyMode][]string, mode config.ProxyMode, ids ...stri
 // cutOff are the checks that fail when packets between the pods of one node and those of all others are lost, wherever pods run, and others.
 func cutOff(ids ...string) map[config.ProxyMode][]string {
 	sets := both(append([]string{"pod.reach", "svc.from-nodes", "svc.from-pods", "svc.by-name", "dns.resolves",
-		"nodeport.answers", "nodeport.remote", "proxy.balance", "lb.node-ports"}, ids...)...)
+		"nodeport.answers", "nodeport.remote", "proxy.balance", "lb.node-ports", "lb.ingress"}, ids...)...)
 	return plus(sets, config.ProxyIPTables, "lb.answers")
 }

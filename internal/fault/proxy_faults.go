@@ -4,7 +4,7 @@ import "github.com/labctl/labctl/internal/config"
 
 // proxyFaults are those of kube-proxy's rules.
 func proxyFaults() []Fault {
-	unserved := []string{"svc.from-nodes", "svc.from-pods", "svc.by-name", "dns.resolves", "nodeport.answers", "nodeport.remote", "lb.node-ports"}
+	unserved := []string{"svc.from-nodes", "svc.from-pods", "svc.by-name", "dns.resolves", "nodeport.answers", "nodeport.remote", "lb.node-ports", "lb.ingress"}
 	return []Fault{
 		{
 			ID: "rules-flushed", Exercise: "07", workers: 1,

@@ -133,6 +133,26 @@ EOF`, name),
 			},
 		},
 		{
+			ID: "ingress-https-only", Exercise: "11",
+			Title: "Traefik serves hello's Ingress at its port for HTTPS only",
+			Explanation: "An annotation, which means nothing to Kubernetes, ties the Ingress to one of Traefik's entry points. The pods, the Service, the Ingress " +
+				"and Traefik are all there and well, and whoever calls for the host name by HTTP gets Traefik's 404.",
+			Fails: both("lb.ingress"),
+			script: func(p places) Script {
+				const entryPoints = "traefik.ingress.kubernetes.io/router.entrypoints"
+				// Traefik takes a moment. One that does not answer at all, for another reason, is not waited for.
+				over := func(answer string) Action {
+					return until(p.server.Name, `! curl -sS -m 5 -H 'Host: hello.lab.test' "http://$IP/" | grep -q '^%s'`, answer)
+				}
+				return Script{
+					Ask: []Question{{Name: "IP", Where: p.server.Name, Command: "kubectl -n kube-system get svc traefik -o jsonpath='{.spec.clusterIP}'",
+						Missing: "Traefik must be there"}},
+					Break: []Action{p.kubectl("annotate ingress hello %s=websecure --overwrite", entryPoints), over("Hostname: ")},
+					Undo:  []Action{p.kubectl("annotate ingress hello %s-", entryPoints), over("404 ")},
+				}
+			},
+		},
+		{
 			ID: "dns-stopped", Exercise: "12",
 			Title:       "CoreDNS is scaled to zero",
 			Explanation: "Nobody answers at kube-dns's ClusterIP. Services go on answering by their ClusterIPs: names are another matter than addresses.",

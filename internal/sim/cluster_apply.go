@@ -232,7 +232,9 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 			return nil, invalid("%s", why)
 		}
 		spec := maps.Clone(mapOf(body["spec"]))
-		spec["ingressClassName"] = "traefik" // k3s makes it the default
+		if spec["ingressClassName"] == nil && have == nil {
+			spec["ingressClassName"] = ingressClass
+		}
 		body["spec"] = spec
 	case "Service":
 		spec := maps.Clone(mapOf(body["spec"]))

@@ -255,17 +255,12 @@ func (c *cluster) atPod(p packet) (answer, error) {
 			return answer{}, refused()
 		}
 		a := answer{handler: h, client: p.from}
-		if port := p.to.Port(); pod.Owner.Name == "traefik" && (port == 8000 || port == 8443) {
-			if to, ok := c.routed(int(p.from.Port())); ok {
-				var err error
-				if a, err = c.up[c.state.node(pod.Node).Disk].connect(packet{proto: p.proto, from: netip.AddrPortFrom(pod.IP, p.from.Port()), to: to, in: "cni0"}); err != nil {
-					a = answer{handler: http.HandlerFunc(noBackend)}
-				}
-				a.client = netip.AddrPortFrom(pod.IP, p.from.Port())
-			}
-			if port == 8443 {
-				a.certificate = traefikCertificate
-			}
+		switch port := p.to.Port(); {
+		case pod.Owner.Name != "traefik":
+		case port == 8000:
+			a.handler = c.traefik(pod, p, "web")
+		case port == 8443:
+			a.handler, a.certificate = c.traefik(pod, p, "websecure"), traefikCertificate
 		}
 		return a, nil
 	}
@@ -371,7 +366,7 @@ func (p *podRecord) listens(proto string, port int) (http.Handler, bool) {
 			}
 		case "rancher/mirrored-library-traefik":
 			if port == 8000 || port == 8443 {
-				return http.HandlerFunc(http.NotFound), true // where no Ingress says more
+				return http.HandlerFunc(http.NotFound), true // see traefik
 			}
 		case "rancher/mirrored-coredns-coredns":
 			if port == 53 || port == 9153 {

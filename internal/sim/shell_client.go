@@ -31,6 +31,7 @@ type client struct {
 	p     *process
 	agent string
 	limit time.Duration
+	host  string                // that is asked for; empty: the URL's
 	open  map[string]connection // by scheme and host
 }
 
@@ -71,6 +72,7 @@ func (c *client) fetch(ctx context.Context, target *url.URL) fetched {
 	if err != nil {
 		return fetched{err: err}
 	}
+	request.Host = cmpString(c.host, request.Host)
 	request.Header.Set("User-Agent", c.agent)
 	request.Header.Set("Accept", "*/*")
 	request.RemoteAddr = conn.client.String()

@@ -24,6 +24,11 @@ func runCurl(ctx context.Context, p *process) int {
 		return 2
 	}
 	c := &client{p: p, agent: "curl/7.81.0", limit: 130 * time.Second} // the kernel's own for connecting
+	if name, value, ok := strings.Cut(given["H"], ":"); ok && !strings.EqualFold(name, "Host") {
+		return p.unknown("-H " + given["H"])
+	} else if ok {
+		c.host = strings.TrimSpace(value)
+	}
 	for _, flag := range []string{"m", "max-time", "connect-timeout"} {
 		if v, ok := given[flag]; ok {
 			d, err := duration(v)
