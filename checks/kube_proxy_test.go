@@ -89,7 +89,9 @@ func kubeProxyFixtures() map[string][]fixture {
 			}, Fail, "w1 web-svc: a rule in between takes connections away"},
 			{"some go elsewhere by a chain of somebody else's", func(f *Facts) {
 				f.before("w1", "", NATRule{Chain: "KUBE-SVC-WEB", Jump: "OTHER", Probability: 0.1})
-				f.nat("w1", func(rules []NATRule) []NATRule { return append(rules, NATRule{Chain: "OTHER", Jump: "DNAT", Probability: 1}) })
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append(rules, NATRule{Chain: "OTHER", Jump: "DNAT", Probability: 1})
+				})
 			}, Fail, "w1 web-svc: a rule in between takes connections away"},
 			{"another destination before the pod's", func(f *Facts) {
 				f.before("w1", "", NATRule{Chain: "KUBE-SEP-web-svc-1", Jump: "DNAT", Protocol: "tcp", DNAT: netip.MustParseAddrPort("10.42.9.9:80")})

@@ -143,9 +143,9 @@ func legacyBatch(first []Item) []command {
 	return nil
 }
 
-// curlCommand is how a node asks an address in HTTP.
+// curlCommand is how a node asks an address in HTTP: itself, whatever proxy somebody has set for its programs.
 func curlCommand(target netip.AddrPort) string {
-	return "curl -sS -m 5 -o /dev/null -w '%{http_code} %{time_total}' " + targetURL(target)
+	return "curl -sS --noproxy '*' -m 5 -o /dev/null -w '%{http_code} %{time_total}' " + targetURL(target)
 }
 
 // controlTries is how often each node asks for what only has to answer once: the control of the isolation probe. Pods that cannot be
@@ -177,7 +177,7 @@ const keptTries = 8
 
 // keptCommand asks several times over one connection, and tells from which port and how many connections each request made.
 func keptCommand(target netip.AddrPort) string {
-	return `curl -sS --fail-early -m 2 -w '\n%{local_port} %{num_connects}\n'` + strings.Repeat(" "+targetURL(target), keptAnswers)
+	return `curl -sS --noproxy '*' --fail-early -m 2 -w '\n%{local_port} %{num_connects}\n'` + strings.Repeat(" "+targetURL(target), keptAnswers)
 }
 
 func flowsCommand(target netip.AddrPort) string {

@@ -43,8 +43,8 @@
 // often where more than three nodes do), and on the server hello-svc: once as the positive control of the isolation probe, then four times over one connection that is kept alive,
 // whose conntrack entry is then looked up (the second of these only if conntrack failed):
 //
-//	curl -sS -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://CLUSTERIP/
-//	curl -sS -m 5 -w '\n%{local_port} %{num_connects}\n' http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/
+//	curl -sS --noproxy '*' -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://CLUSTERIP/
+//	curl -sS --noproxy '*' --fail-early -m 2 -w '\n%{local_port} %{num_connects}\n' http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/ http://CLUSTERIP/
 //	conntrack -L -p tcp -d CLUSTERIP --dport 80
 //	grep 'dst=CLUSTERIP ' /proc/net/nf_conntrack
 //
@@ -80,8 +80,8 @@
 //
 // # What the host does
 //
-// Before the nodes ask, labctl itself asks every node's NodePort eight times (less often in a lab of more than three nodes) and then on, up to forty times, until a pod of another node has
-// answered; if some pod of hello has answered none of these, it asks on, up to 120 times in all, one node after the other. It asks
+// Before the nodes ask, labctl itself asks every node's NodePort eight times (less often in a lab of more than three nodes) and then on, up to forty times, until every pod of hello has
+// answered by that node (in a lab of more than six nodes, until a pod of another one has); if some pod of hello has answered none of these, it asks on, up to 120 times in all, one node after the other. It asks
 // hello-svc's ClusterIP eight times for every node, but not more than 64 times, all at once and each time with a new nonce in the query that
 // whoami echoes. Traefik is asked once on every node, on each port of its
 // service and on each of its node ports: port 80 in HTTP, 443 in HTTPS with any certificate (any answer will do, it is a 404). The

@@ -200,10 +200,17 @@ func (f *fakeLab) NICs(_ context.Context, node string) ([]checks.NIC, string, er
 
 // http returns a client as of a host: NodePorts answer as whoami does, ClusterIPs have no route.
 func (f *fakeLab) http() *http.Client {
-	var next atomic.Int32
+	next := map[string]*atomic.Int32{"another": {}} // behind each address the pods take turns
+	for _, n := range f.lab.Nodes {
+		next[n.Address.String()] = new(atomic.Int32)
+	}
 	pods := slices.Sorted(maps.Keys(Parse(recording(f.t, "k3s-v1.34.3", f.lab)).HelloPods()))
 	whoami := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hostname: %s\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", pods[int(next.Add(1))%len(pods)], r.URL.RequestURI(), r.Host)
+		asked, _, _ := strings.Cut(r.Host, ":")
+		if next[asked] == nil {
+			asked = "another"
+		}
+		fmt.Fprintf(w, "Hostname: %s\nIP: 127.0.0.1\nRemoteAddr: 10.42.0.1:51344\nGET %s HTTP/1.1\nHost: %s\n", pods[int(next[asked].Add(1))%len(pods)], r.URL.RequestURI(), r.Host)
 	}))
 	f.t.Cleanup(whoami.Close)
 	routes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

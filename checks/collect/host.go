@@ -145,10 +145,12 @@ func (g gate) leave() { <-g }
 // hostAtOnce is how many requests the host makes at a time.
 const hostAtOnce = 12
 
-// How often NodePorts are asked: on every node until a pod of another node has answered, and in all until every pod has.
+// How often NodePorts are asked: on every node until a pod of another node has answered (in a small lab: until every pod has, or one that
+// cannot be reached from that node would often be met by no try), and in all until every pod has.
 const (
 	nodePortTries = 40
 	balanceTries  = 120
+	smallLab      = 6 // nodes
 )
 
 // probeNodePorts asks every node's NodePort, in new connections each time. A node is asked until one try fails.
@@ -159,8 +161,11 @@ func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts
 	var group sync.WaitGroup
 	for i, n := range lab.Nodes {
 		group.Go(func() {
-			remote := !slices.ContainsFunc(slices.Collect(maps.Values(nodeOf)), func(node string) bool { return node != n.Name })
-			for try := 0; try < tries(lab) || !remote && try < nodePortTries; try++ {
+			due := maps.Clone(nodeOf) // the pods that are to answer by this node; in a large lab one of another node is enough
+			if len(lab.Nodes) > smallLab {
+				maps.DeleteFunc(due, func(_, node string) bool { return node == n.Name })
+			}
+			for try := 0; try < tries(lab) || len(due) > 0 && try < nodePortTries; try++ {
 				turn.enter()
 				item, by := askNodePort(ctx, client, lab, n)
 				turn.leave()
@@ -168,8 +173,10 @@ func probeNodePorts(ctx context.Context, client *http.Client, known checks.Facts
 				if item.Err != "" || item.Exit != 0 {
 					return
 				}
-				if node := nodeOf[by]; by == "" || node != "" && node != n.Name {
-					remote = true // or the answer names no pod, and asking on tells nothing
+				_, met := due[by]
+				delete(due, by)
+				if by == "" || met && len(lab.Nodes) > smallLab {
+					clear(due) // the answer names no pod, and asking on tells nothing
 				}
 			}
 		})

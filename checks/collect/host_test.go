@@ -221,6 +221,7 @@ func TestNodePortIsAskedOn(t *testing.T) {
 	}{
 		"others at once":              {[]string{"hello-a", "hello-b"}, 8},
 		"its own pods only":           {[]string{"hello-a"}, balanceTries},
+		"none that is named":          {[]string{"not a pod's name"}, 8},
 		"another one, at last":        {[]string{"hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-a", "hello-b"}, 10},
 		"a pod that nobody has known": {[]string{"hello-x"}, balanceTries},
 	} {
@@ -250,6 +251,50 @@ func TestNodePortIsAskedOn(t *testing.T) {
 				t.Errorf("%d tries, want %d", len(items), x.want)
 			}
 		})
+	}
+}
+
+// TestNodePortIsAskedForEveryPod: that all pods answer by one node says nothing of the others. A pod that a node never sends to, or that is
+// out of its reach, is looked for there for long; in a large lab, where all nodes would have to be asked so often, it is not.
+func TestNodePortIsAskedForEveryPod(t *testing.T) {
+	for nodes, want := range map[int]int{2: nodePortTries, 12: 2} {
+		known := checks.Facts{Lab: config.Default()}
+		server := known.Lab.Nodes[0]
+		for i := range nodes - len(known.Lab.Nodes) {
+			n := server
+			n.Name, n.Role, n.Address = fmt.Sprintf("x%d", i), config.RoleAgent, netip.AddrFrom4([4]byte{192, 168, 56, byte(100 + i)})
+			known.Lab.Nodes = append(known.Lab.Nodes, n)
+		}
+		known.Lab.Nodes = known.Lab.Nodes[:nodes]
+		labels := map[string]string{"app": "hello"}
+		var pods []checks.Pod
+		for i, name := range []string{"hello-a", "hello-b"} {
+			pods = append(pods, checks.Pod{Namespace: "default", Name: name, Node: known.Lab.Nodes[i].Name, Labels: labels,
+				IP: netip.AddrFrom4([4]byte{10, 42, byte(i), 9}), Running: true, Ready: true})
+		}
+		known.Cluster.Pods = checks.Known(pods, checks.Source{})
+		known.Cluster.Services = checks.Known([]checks.Service{{Namespace: "default", Name: "hello-svc", Selector: labels}}, checks.Source{})
+		var others atomic.Int32
+		answer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			by := "hello-b" // all that the first node ever sends to
+			if !strings.HasPrefix(r.Host, server.Address.String()+":") && others.Add(1)%2 == 1 {
+				by = "hello-a"
+			}
+			fmt.Fprintf(w, "Hostname: %s\n", by)
+		}))
+		defer answer.Close()
+		client := clientTo(func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", answer.Listener.Addr().String())
+		})
+		asked := 0
+		for _, i := range probeNodePorts(t.Context(), client, known, make(gate, 1)) {
+			if strings.Contains(i.Command, server.Address.String()+":") {
+				asked++
+			}
+		}
+		if asked != want {
+			t.Errorf("%d nodes: the first was asked %d times, want %d", nodes, asked, want)
+		}
 	}
 }
 
