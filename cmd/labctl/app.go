@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/internal/sim"
+	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/internal/ui"
+	"github.com/labctl/labctl/vbox"
 )
 
 // app is one run of labctl: its streams, its environment and the global flags.
@@ -89,6 +91,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return status
 	}
 	a.ui.Error(err)
+	var call *vbox.Error
+	if a.verbose && errors.As(err, &call) {
+		a.ui.Info("to see all that VirtualBox says of it: " + ssh.Quote(call.Command...))
+	}
 	if hint := hintFor(err); hint != "" && a.begun {
 		a.ui.Hint(a.typed(hint))
 	} else if hint != "" { // cobra's, of the command line as it should be
@@ -138,7 +144,7 @@ network card) and proves what is true of its network.
 	f.StringVarP(&a.output, "output", "o", "text", "text or json (verify: also junit, tap)")
 	f.StringVar(&a.color, "color", "auto", "auto, always or never")
 	f.StringVar(&a.vboxmanage, "vboxmanage", "", "path of VBoxManage (default: $LABCTL_VBOXMANAGE, PATH, the usual folders)")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "tell more: every step, not only what changes, and the call of VBoxManage that failed")
 	root.AddCommand(
 		a.newUpCmd(), a.newVerifyCmd(), a.newCollectCmd(), a.newPlanCmd(), a.newStatusCmd(), a.newDownCmd(), a.newStartCmd(), a.newDestroyCmd(), a.newSnapshotCmd(),
 		a.newSSHCmd(), a.newKubeconfigCmd(), a.newLogsCmd(), a.newLabsCmd(), a.newBreakCmd(), a.newFixCmd(), a.newCacheCmd(), a.newDoctorCmd(), a.newInitCmd(), a.newVersionCmd(),

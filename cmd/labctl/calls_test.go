@@ -196,7 +196,8 @@ func TestCallRefused(t *testing.T) {
 	}{
 		{"VBoxManage createmedium", "VBoxManage: error: Failed to create medium\nVBoxManage: error: Could not create the medium storage unit: VERR_DISK_FULL\n" +
 			"VBoxManage: error: Details: code VBOX_E_FILE_ERROR (0x80bb0004), component MediumWrap, interface IMedium\n",
-			exitUnable, []string{"machine cp1: creating it: VBoxManage createmedium: exit status 1: Could not create the medium storage unit: VERR_DISK_FULL"}},
+			exitUnable, []string{"machine cp1: creating it: VBoxManage createmedium: exit status 1: Could not create the medium storage unit: VERR_DISK_FULL",
+				"VBoxManage createmedium disk --filename " + filepath.Join(s.folder(), "machines", "cp1", "disk.vdi")}},
 		{"VBoxManage startvm VM --type", "VBoxManage: error: VT-x is not available (VERR_VMX_NO_VMX)\n" +
 			"VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component ConsoleWrap, interface IConsole\n",
 			exitUnable, []string{"VBoxManage startvm: exit status 1: VT-x is not available (VERR_VMX_NO_VMX)", log}},
@@ -229,7 +230,7 @@ func TestCallRefused(t *testing.T) {
 		if row.stderr == "" {
 			limit = time.Second
 		}
-		status, _, errs := s.runLimited(limit, "--lab", file, "up", "--to", "machines")
+		status, _, errs := s.runLimited(limit, "--verbose", "--lab", file, "up", "--to", "machines")
 		s.direct(nil)
 		if status != row.exit {
 			t.Errorf("%s: status %d\n%s", what, status, errs)
