@@ -82,7 +82,7 @@ func TestApplyAndDelete(t *testing.T) {
 				t.Errorf("attempt %d got other text: %q", len(calls)+1, stdin)
 			}
 			if calls = append(calls, strings.Join(args, " ")); len(calls) < 3 {
-				return "", fmt.Errorf("Error from server: attempt %d", len(calls)) //nolint:staticcheck // as kubectl says it
+				return "", fmt.Errorf("Error from server: attempt %d", len(calls)) // as kubectl says it
 			}
 			return "", nil
 		}

@@ -79,7 +79,7 @@ func TestWaitReady(t *testing.T) {
 			out string
 			err error
 		}{
-			{"", errors.New("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")}, //nolint:staticcheck // as kubectl says it
+			{"", errors.New("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")},
 			{"half a lis", nil},
 			{`{"items":[]}`, nil},
 			{`{"items":[{"metadata":{"name":"w1"},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}}]}`, nil},

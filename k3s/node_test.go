@@ -273,7 +273,7 @@ func (n *testNode) program(hc interp.HandlerContext, args []string) (string, err
 		if last == "cni0" {
 			return "5: cni0\n", nil
 		}
-		return "", fmt.Errorf("Device %q does not exist.", last) //nolint:staticcheck // as ip says it
+		return "", fmt.Errorf("Device %q does not exist.", last) // as ip says it
 	case is("ip link delete *"):
 		n.changed(args)
 		return "", nil

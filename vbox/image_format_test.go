@@ -69,7 +69,7 @@ func TestInspect(t *testing.T) {
 func FuzzInspect(f *testing.F) {
 	f.Add(streamVMDK(1<<20, someUUID))
 	f.Add(qcow2(1 << 20))
-	f.Fuzz(func(_ *testing.T, head []byte) { inspectHead(head) }) //nolint:errcheck // it must not panic
+	f.Fuzz(func(_ *testing.T, head []byte) { inspectHead(head) }) // it must not panic
 }
 
 func TestConvertOVA(t *testing.T) {

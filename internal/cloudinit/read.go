@@ -26,7 +26,7 @@ func Read(path string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading seed: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxImageSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading seed: %w", err)

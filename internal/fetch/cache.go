@@ -271,7 +271,7 @@ func SHA256(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, readerUntil{ctx, f}); err != nil {
 		return "", err

@@ -164,6 +164,6 @@ func TestChecksumIsKept(t *testing.T) {
 		if got, err := l.cache.Checksum(t.Context(), "/media/stick/k3s", file, Progress{}); err != nil || got != sumA {
 			t.Errorf("Checksum = %q, %v", got, err)
 		}
-		os.Remove(file) //nolint:errcheck // gone the second time
+		os.Remove(file) // gone the second time
 	}
 }

@@ -17,7 +17,7 @@ func (c *Cache) fetchText(ctx context.Context, u *url.URL, limit int64, progress
 		if err != nil {
 			return err
 		}
-		defer body.Close() //nolint:errcheck // only read
+		defer body.Close()
 		text, err = io.ReadAll(io.LimitReader(body, limit+1))
 		if err == nil && int64(len(text)) > limit {
 			err = permanent{fmt.Errorf("more than %d bytes", limit)}

@@ -205,7 +205,7 @@ func (w *watch) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	w.arrived()
 	refuse := func(err error) (*http.Response, error) {
-		response.Body.Close() //nolint:errcheck // not wanted
+		response.Body.Close()
 		return nil, err
 	}
 	offset, total := int64(0), response.ContentLength

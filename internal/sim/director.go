@@ -186,7 +186,7 @@ func (w *World) VBoxManage(ctx context.Context, args []string, stdout, stderr io
 func fate(ctx context.Context, r Ruling, stderr io.Writer) (exit int, ruled bool) {
 	switch r.Do {
 	case Fail:
-		io.WriteString(stderr, r.Stderr) //nolint:errcheck // who asked may be gone
+		io.WriteString(stderr, r.Stderr) // who asked may be gone
 		return r.Exit, true
 	case Hang:
 		<-ctx.Done()
