@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -199,6 +200,15 @@ func (l *lab) interrupt(when string, with syscall.Signal, args ...string) result
 
 func (l *lab) run(program string, args ...string) result {
 	l.t.Helper()
+	r, err := l.try(program, args...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+// try is run for a goroutine, which must not end the test.
+func (l *lab) try(program string, args ...string) (result, error) {
 	cmd := l.command(program, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -206,43 +216,70 @@ func (l *lab) run(program string, args ...string) result {
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
-		l.t.Fatalf("%s: %v", program, err)
+		return result{}, fmt.Errorf("%s: %w", program, err)
 	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}, nil
 }
 
 // on runs a command in a guest, over SSH.
 func (l *lab) on(node, command string) string {
 	l.t.Helper()
-	r := l.run(filepath.Join(l.bin, "labctl"), "ssh", node, "--", command)
-	if r.exit != 0 {
-		l.t.Fatalf("%s: %s: exit status %d: %s%s", node, command, r.exit, r.stdout, r.stderr)
+	out, err := l.tryOn(node, command)
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	return strings.TrimSpace(r.stdout)
+	return out
+}
+
+// onAll runs a command in each guest, in all at once: a login takes an emulated processor more than a second. It returns what each
+// node said.
+func (l *lab) onAll(command func(node) string) map[string]string {
+	l.t.Helper()
+	said, errs := make([]string, len(l.nodes)), make([]error, len(l.nodes))
+	var all sync.WaitGroup
+	for i, n := range l.nodes {
+		all.Go(func() { said[i], errs[i] = l.tryOn(n.name, command(n)) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		l.t.Fatal(err)
+	}
+	by := map[string]string{}
+	for i, n := range l.nodes {
+		by[n.name] = said[i]
+	}
+	return by
+}
+
+func (l *lab) tryOn(node, command string) (string, error) {
+	r, err := l.try(filepath.Join(l.bin, "labctl"), "ssh", node, "--", command)
+	if err == nil && r.exit != 0 {
+		err = fmt.Errorf("%s: %s: exit status %d: %s%s", node, command, r.exit, r.stdout, r.stderr)
+	}
+	return strings.TrimSpace(r.stdout), err
 }
 
 // boots returns each node's boot id, which changes with every boot.
 func (l *lab) boots() map[string]string {
 	l.t.Helper()
-	ids := map[string]string{}
-	for _, n := range l.nodes {
-		ids[n.name] = l.on(n.name, "cat /proc/sys/kernel/random/boot_id")
-	}
-	return ids
+	return l.onAll(func(node) string { return "cat /proc/sys/kernel/random/boot_id" })
 }
 
-// changes are what up did: "update Machine w1".
+// changes are what up did or plan would do: "update Machine w1 memoryMiB".
 func (l *lab) changes(up result) []string {
 	l.t.Helper()
 	var summary struct {
-		Changes []struct{ Op, Type, Name string }
+		Changes []struct {
+			Op, Type, Name string
+			Diff           []string
+		}
 	}
 	if err := json.Unmarshal([]byte(up.stdout), &summary); err != nil {
 		l.t.Fatalf("up -o json: %v\n%s", err, up.stdout)
 	}
 	all := []string{}
 	for _, c := range summary.Changes {
-		all = append(all, c.Op+" "+c.Type+" "+c.Name)
+		all = append(all, strings.Join(append([]string{c.Op, c.Type, c.Name}, c.Diff...), " "))
 	}
 	return all
 }

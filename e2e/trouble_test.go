@@ -68,7 +68,7 @@ func TestTrouble(t *testing.T) {
 
 	l.chapter("the next up waits until it has booted", func() {
 		l.must("up", "--to", "machines", patience)
-		l.checkGuest(l.nodes[0])
+		l.checkGuests()
 		boot = l.boots()["cp1"]
 	})
 
@@ -137,7 +137,7 @@ func TestSeed(t *testing.T) {
 		})
 		l.chapter("the next up works", func() {
 			l.must("up", "--to", "machines", patience)
-			l.checkGuest(l.nodes[0])
+			l.checkGuests()
 			l.must("destroy", "--yes")
 		})
 	}
@@ -268,7 +268,7 @@ func TestKilled(t *testing.T) {
 
 	l.chapter("the next up makes one lab", func() {
 		l.must("up", "--to", "machines", patience)
-		l.checkGuest(l.nodes[0])
+		l.checkGuests()
 		for list, want := range map[string]int{"vms": 1, "hdds": 2, "hostonlyifs": 1} { // hdds: the base and the linked one
 			text := l.vboxManage("list", list)
 			got := strings.Count("\n"+text, "\nUUID:")
