@@ -37,11 +37,7 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 		return err
 	}
 	defer s.close()
-	if stored, err := s.folder.Stored(); err == nil {
-		s.lab = stored // remove what was made, not what the file says by now
-	} else if !errors.Is(err, labdir.ErrNoLab) {
-		a.ui.Info(fmt.Sprintf("the stored configuration can't be read, going by the one at hand: %v", err))
-	}
+	s.asMade()
 	hypervisor, err := s.hypervisor(ctx)
 	if err != nil {
 		return err
@@ -50,8 +46,9 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	_, statErr := os.Stat(s.folder.Path)
-	if len(machines) == 0 && os.IsNotExist(statErr) {
+	_, err = os.Stat(s.folder.Path)
+	hasFolder := err == nil
+	if len(machines) == 0 && missing(err) {
 		a.ui.Print(fmt.Sprintf("there is no lab %q%s: nothing to remove\n", s.lab.Name, a.mode()))
 		return nil
 	}
@@ -68,48 +65,61 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 		return err
 	}
 	if !yes {
-		a.ui.Info(fmt.Sprintf("destroy removes%s:", a.mode()))
-		for _, m := range machines {
-			gone, err := withDisk(ctx, hypervisor, m.MachineRef)
-			if err != nil {
-				return err
-			}
-			a.ui.Info(fmt.Sprintf("  machine %s%s", m.Name, gone))
-		}
-		for _, folder := range elsewhere {
-			a.ui.Info("  files   of these machines in " + folder)
-		}
-		if statErr == nil {
-			a.ui.Info("  folder  " + s.folder.Path)
-		}
-		if err := s.ask(ctx, "go on?"); err != nil {
+		if err := s.confirmDestroy(ctx, hypervisor, machines, elsewhere, hasFolder); err != nil {
 			return err
 		}
 	}
+	if err := s.destroy(ctx, hypervisor, machines); err != nil {
+		return err
+	}
+	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        %s\n", s.lab.Name, a.mode(), a.next("up")))
+	return nil
+}
+
+// asMade goes by the lab as it was made, where that is known: what was made is removed, not what the file says by now.
+func (s *session) asMade() {
+	stored, err := s.folder.Stored()
+	switch {
+	case err == nil:
+		s.lab = stored
+	case !errors.Is(err, labdir.ErrNoLab):
+		s.ui.Info(fmt.Sprintf("the stored configuration can't be read, going by the one at hand: %v", err))
+	}
+}
+
+// confirmDestroy lists what goes, and asks.
+func (s *session) confirmDestroy(ctx context.Context, hypervisor *vbox.Client, machines []markedMachine, elsewhere []string, hasFolder bool) error {
+	s.ui.Info(fmt.Sprintf("destroy removes%s:", s.mode()))
+	for _, m := range machines {
+		gone, err := withDisk(ctx, hypervisor, m.MachineRef)
+		if err != nil {
+			return err
+		}
+		s.ui.Info(fmt.Sprintf("  machine %s%s", m.Name, gone))
+	}
+	for _, folder := range elsewhere {
+		s.ui.Info("  files   of these machines in " + folder)
+	}
+	if hasFolder {
+		s.ui.Info("  folder  " + s.folder.Path)
+	}
+	return s.ask(ctx, "go on?")
+}
+
+// destroy removes the lab, its folder last: as long as that is there, another destroy finds all that is left. machines are those that
+// were there before.
+func (s *session) destroy(ctx context.Context, hypervisor *vbox.Client, machines []markedMachine) error {
 	if err := s.bench().Leave(ctx); err != nil {
-		a.ui.Info(fmt.Sprintf("what a fault has done to this computer stays: %v", err))
+		s.ui.Info(fmt.Sprintf("what a fault has done to this computer stays: %v", err))
 	}
 	if err := s.destroyStack(ctx); err != nil {
 		return err
 	}
-	// What the state didn't know of, for whatever reason, is found by its mark.
-	left, err := s.marked(ctx, hypervisor)
+	left, err := s.removeMarked(ctx, hypervisor)
 	if err != nil {
 		return err
 	}
-	for _, m := range left {
-		a.ui.Start(m.Name, "machine "+m.Name)
-		if err := hypervisor.RemoveMachine(ctx, m.UUID, labdir.OwnerKey, m.owner, func(t string) { a.ui.Step(m.Name, t) }); err != nil {
-			a.ui.Fail(m.Name, "removing it failed")
-			return fmt.Errorf("removing machine %q: %w", m.Name, err)
-		}
-		a.ui.Done(m.Name, "removed")
-	}
-	owners := map[string]bool{}
-	for _, m := range append(machines, left...) {
-		owners[m.owner] = true
-	}
-	if err := s.removeNetworks(ctx, hypervisor, owners); err != nil {
+	if err := s.removeNetworks(ctx, hypervisor, append(machines, left...)); err != nil {
 		return err
 	}
 	if err := s.leaveImages(ctx, hypervisor); err != nil {
@@ -121,8 +131,24 @@ func (a *app) runDestroy(ctx context.Context, yes bool) (err error) {
 	if err := s.folder.Remove(); err != nil {
 		return fmt.Errorf("removing the lab's folder: %w", err)
 	}
-	a.ui.Print(fmt.Sprintf("lab %q is gone%s; the cached image stays\nnext        %s\n", s.lab.Name, a.mode(), a.next("up")))
 	return nil
+}
+
+// removeMarked removes the machines that the state didn't know of, for whatever reason, and returns them.
+func (s *session) removeMarked(ctx context.Context, hypervisor *vbox.Client) ([]markedMachine, error) {
+	left, err := s.marked(ctx, hypervisor)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range left {
+		s.ui.Start(m.Name, "machine "+m.Name)
+		if err := hypervisor.RemoveMachine(ctx, m.UUID, labdir.OwnerKey, m.owner, func(t string) { s.ui.Step(m.Name, t) }); err != nil {
+			s.ui.Fail(m.Name, "removing it failed")
+			return nil, fmt.Errorf("removing machine %q: %w", m.Name, err)
+		}
+		s.ui.Done(m.Name, "removed")
+	}
+	return left, nil
 }
 
 // withDisk tells what goes with a machine.
@@ -164,8 +190,12 @@ func (s *session) destroyStack(ctx context.Context) (err error) {
 	return b.cause(err)
 }
 
-// removeNetworks takes the lab out of the host-only networks that the state didn't know of.
-func (s *session) removeNetworks(ctx context.Context, hypervisor *vbox.Client, owners map[string]bool) error {
+// removeNetworks takes the lab, and whoever made its machines, out of the host-only networks that the state didn't know of.
+func (s *session) removeNetworks(ctx context.Context, hypervisor *vbox.Client, machines []markedMachine) error {
+	owners := map[string]bool{}
+	for _, m := range machines {
+		owners[m.owner] = true
+	}
 	if mine, err := s.folder.Owner(); err == nil {
 		owners[mine] = true
 	}
