@@ -48,6 +48,9 @@ func (r role) service() string {
 	return "k3s"
 }
 
+// Service is the systemd unit that k3s is on a node of that role.
+func Service(r config.Role) string { return role(r).service() }
+
 // settingsFile is /etc/rancher/k3s/config.yaml: the flags of `k3s server` and `k3s agent`.
 // Source: https://docs.k3s.io/installation/configuration and https://docs.k3s.io/cli/server.
 type settingsFile struct {

@@ -64,16 +64,11 @@ func (a *app) runBreak(ctx context.Context, named []string) (err error) {
 		}
 	}
 	a.safe = "the fault may be in the lab in part; labctl fix undoes it, however far it got"
-	s, err := a.openStored()
+	s, release, err := a.openLocked("break")
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	unlock, err := s.lock("break")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	b := s.bench()
 	label := f.ID
 	if len(named) == 0 {

@@ -25,20 +25,15 @@ func (a *app) runDown(ctx context.Context) (err error) {
 		return err
 	}
 	a.safe = "machines may still run; run labctl down again, or labctl start to have them all"
-	s, err := a.openStored()
+	s, release, err := a.openLocked("down")
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, release()) }()
 	hypervisor, err := s.hypervisor(ctx)
 	if err != nil {
 		return err
 	}
-	unlock, err := s.lock("down")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
 	if err := s.folder.SetInterrupted(""); err != nil { // whatever was to start them again
 		return err
 	}

@@ -17,11 +17,7 @@ func (s *session) bench() *fault.Bench {
 		Lab:     s.lab,
 		Journal: fault.Journal{Path: s.folder.Faults()},
 		Connect: func(ctx context.Context, node string) (fault.Runner, io.Closer, error) {
-			n, err := s.node(node)
-			if err != nil {
-				return nil, nil, err
-			}
-			c, _, err := s.connect(ctx, n)
+			c, err := s.login(ctx, node)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -34,16 +34,11 @@ func (a *app) runFix(ctx context.Context, ids []string) (err error) {
 			return usage(err)
 		}
 	}
-	s, err := a.openStored()
+	s, release, err := a.openLocked("fix")
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	unlock, err := s.lock("fix")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	b := s.bench()
 	entries, err := b.Journal.Entries()
 	if err != nil {

@@ -11,6 +11,9 @@ import (
 	"github.com/labctl/labctl/vbox"
 )
 
+// stopGrace is how long a guest may take to shut down before its plug is pulled.
+const stopGrace = 2 * time.Minute
+
 // stopMachine shows how a node's machine shuts down, and switches it off after the grace.
 func (s *session) stopMachine(ctx context.Context, hypervisor *vbox.Client, node, uuid string, grace time.Duration) error {
 	s.ui.Start(node, "machine "+node)

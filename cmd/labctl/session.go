@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/labctl/labctl/internal/config"
@@ -71,6 +70,33 @@ func (a *app) openStored() (*session, error) {
 	}
 	s.lab = stored
 	return s, nil
+}
+
+// openLocked is openStored for a command that nothing may come between: the lab is its alone until release is called.
+func (a *app) openLocked(what string) (s *session, release func() error, err error) {
+	if s, err = a.openStored(); err != nil {
+		return nil, nil, err
+	}
+	unlock, err := s.lock(what)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, func() error { defer s.close(); return unlock() }, nil
+}
+
+// openNode is openStored for a command about one node of the lab.
+func (a *app) openNode(name string) (*session, config.Node, error) {
+	s, err := a.openStored()
+	if err != nil {
+		return nil, config.Node{}, err
+	}
+	n, err := s.node(name)
+	if err != nil {
+		s.close()
+		return nil, config.Node{}, err
+	}
+	return s, n, nil
 }
 
 func differ(a, b *config.Lab) bool {
@@ -246,6 +272,16 @@ func (s *session) connect(ctx context.Context, n config.Node) (c *ssh.Client, vi
 	return c, rule, nil
 }
 
+// login connects to the node of that name.
+func (s *session) login(ctx context.Context, node string) (*ssh.Client, error) {
+	n, err := s.node(node)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := s.connect(ctx, n)
+	return c, err
+}
+
 // lock takes the lab's lock for a command.
 func (s *session) lock(what string) (func() error, error) {
 	unlock, err := s.folder.Lock("labctl "+what, s.now())
@@ -287,6 +323,3 @@ func freePort(preferred int, taken map[int]bool) (int, error) {
 	}
 	return 0, fmt.Errorf("no free port between %d and %d on 127.0.0.1", first, last)
 }
-
-// stopGrace is how long a guest may take to shut down before its plug is pulled.
-const stopGrace = 2 * time.Minute

@@ -28,15 +28,11 @@ func (a *app) runSSH(ctx context.Context, name string, command []string) error {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
-	s, err := a.openStored()
+	s, n, err := a.openNode(name)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	n, err := s.node(name)
-	if err != nil {
-		return err
-	}
 	c, _, err := s.connect(ctx, n)
 	if err != nil {
 		return hinted(exitUnable, err, s.next("status"))

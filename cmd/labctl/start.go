@@ -29,16 +29,11 @@ func (a *app) runStart(ctx context.Context, timeout time.Duration) (err error) {
 		return err
 	}
 	a.safe = "machines that were started stay up; run labctl start again to go on"
-	s, err := a.openStored()
+	s, release, err := a.openLocked("start")
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	unlock, err := s.lock("start")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	b, err := s.builder(ctx, false, timeoutsFor(timeout))
 	if err != nil {
 		return err

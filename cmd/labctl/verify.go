@@ -259,11 +259,7 @@ func (s *session) collect(ctx context.Context, selected []checks.Check) (*collec
 		Lab:       s.lab,
 		Simulated: s.simulate,
 		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {
-			n, ok := s.lab.Node(node)
-			if !ok {
-				return nil, nil, fmt.Errorf("lab %q has no node %q", s.lab.Name, node)
-			}
-			c, _, err := s.connect(ctx, n)
+			c, err := s.login(ctx, node)
 			if err != nil {
 				return nil, nil, err
 			}
