@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -42,9 +41,23 @@ type cached struct {
 	usedBy []string
 }
 
+// openCache opens the configuration at hand, and lists the cache as inventory does.
+func (a *app) openCache(ctx context.Context, onlyMade bool) (*session, []cached, *cacheUsers, error) {
+	s, err := a.open()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	all, users, err := s.inventory(ctx, onlyMade)
+	if err != nil {
+		s.close()
+		return nil, nil, nil, err
+	}
+	return s, all, users, nil
+}
+
 // inventory lists the cache with the users of each file.
-func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cacheUsage, error) {
-	usage, err := s.usage(ctx, onlyMade)
+func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cacheUsers, error) {
+	users, err := s.cacheUsers(ctx, onlyMade)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +67,7 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 	}
 	var all []cached
 	for _, e := range entries {
-		c := cached{Entry: e, usedBy: usage.by[e.Path]}
+		c := cached{Entry: e, usedBy: users.by[e.Path]}
 		base, unfinished := provider.IsBaseDisk(filepath.Base(e.Path))
 		if !base && provider.IsReserved(filepath.Base(e.Path)) {
 			continue // belongs to the base disk beside it
@@ -71,7 +84,7 @@ func (s *session) inventory(ctx context.Context, onlyMade bool) ([]cached, *cach
 		}
 		all = append(all, c)
 	}
-	return all, usage, nil
+	return all, users, nil
 }
 
 func (a *app) newCacheListCmd() *cobra.Command {
@@ -96,16 +109,12 @@ func (a *app) runCacheList(ctx context.Context) error {
 	if err := a.wantOutput("text", "json"); err != nil {
 		return err
 	}
-	s, err := a.open()
+	s, all, users, err := a.openCache(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	all, usage, err := s.inventory(ctx, false)
-	if err != nil {
-		return err
-	}
-	s.tellUnclear(usage)
+	s.tellUnclear(users)
 	var total int64
 	files := []cachedSummary{}
 	var rows [][]string
@@ -116,7 +125,7 @@ func (a *app) runCacheList(ctx context.Context) error {
 			sum = "" // the folder's, not this file's
 		}
 		files = append(files, cachedSummary{c.Path, c.kind, sum, c.Size, c.Modified.UTC(), append([]string{}, c.usedBy...)})
-		rows = append(rows, []string{sizeOf(c.Size), ageOf(a.now().Sub(c.Modified)), c.kind, usersOf(c, usage), s.inCache(c.Path)})
+		rows = append(rows, []string{sizeOf(c.Size), ageOf(a.now().Sub(c.Modified)), c.kind, usersOf(c, users), s.inCache(c.Path)})
 	}
 	if a.output == "json" {
 		return a.printJSON(struct {
@@ -137,20 +146,20 @@ func (a *app) runCacheList(ctx context.Context) error {
 }
 
 // tellUnclear says which users of the cache are not known.
-func (s *session) tellUnclear(usage *cacheUsage) {
-	for _, why := range usage.unclear {
+func (s *session) tellUnclear(users *cacheUsers) {
+	for _, why := range users.unclear {
 		s.ui.Info("not all is known about who needs what: " + why)
 	}
-	if usage.bases != nil {
-		s.ui.Info(fmt.Sprintf("which machines stand on which base disk is not known: %v", usage.bases))
+	if users.bases != nil {
+		s.ui.Info(fmt.Sprintf("which machines stand on which base disk is not known: %v", users.bases))
 	}
 }
 
-func usersOf(c cached, usage *cacheUsage) string {
+func usersOf(c cached, users *cacheUsers) string {
 	switch {
 	case len(c.usedBy) > 0:
 		return strings.Join(slices.Sorted(slices.Values(c.usedBy)), ", ")
-	case len(usage.unclear) > 0, c.kind == kindBase && usage.bases != nil:
+	case len(users.unclear) > 0, c.kind == kindBase && users.bases != nil:
 		return "unknown"
 	}
 	return "nobody"
@@ -194,6 +203,3 @@ func ageOf(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
-
-// errDamaged says that verify found a file that is not what it should be.
-var errDamaged = errors.New("damaged")

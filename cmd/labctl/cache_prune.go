@@ -38,29 +38,25 @@ func (a *app) runCachePrune(ctx context.Context, yes, everything bool) error {
 	if err := a.wantOutput("text"); err != nil {
 		return err
 	}
-	s, err := a.open()
+	s, all, users, err := a.openCache(ctx, everything)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	all, usage, err := s.inventory(ctx, everything)
-	if err != nil {
-		return err
-	}
-	if len(usage.unclear) > 0 {
-		return hinted(exitUnable, fmt.Errorf("nothing was removed, because not all is known about who needs what: %s", strings.Join(usage.unclear, "; ")),
+	if len(users.unclear) > 0 {
+		return hinted(exitUnable, fmt.Errorf("nothing was removed, because not all is known about who needs what: %s", strings.Join(users.unclear, "; ")),
 			"mend or destroy that lab; or, if its list of checksums is missing, labctl --lab FILE cache fetch with its labctl.yaml")
 	}
 	var goes []cached
 	var bytes int64
 	for _, c := range all {
-		if s.prunable(c, usage) {
+		if s.prunable(c, users) {
 			goes = append(goes, c)
 			bytes += c.Size
 		}
 	}
-	if usage.bases != nil {
-		a.ui.Info(fmt.Sprintf("base disks stay, since VirtualBox can't be asked who stands on them: %v", usage.bases))
+	if users.bases != nil {
+		a.ui.Info(fmt.Sprintf("base disks stay, since VirtualBox can't be asked who stands on them: %v", users.bases))
 	}
 	if len(goes) == 0 {
 		a.ui.Print(fmt.Sprintf("nothing to remove%s: all that is in the cache is needed, or unfinished since less than a day\n", a.mode()))
@@ -98,9 +94,9 @@ func (a *app) runCachePrune(ctx context.Context, yes, everything bool) error {
 }
 
 // prunable says whether a file may go.
-func (s *session) prunable(c cached, usage *cacheUsage) bool {
+func (s *session) prunable(c cached, users *cacheUsers) bool {
 	switch {
-	case c.base && usage.bases != nil:
+	case c.base && users.bases != nil:
 		return false
 	case c.kind == kindUnfinished:
 		return s.now().Sub(c.Modified) > unfinishedFor

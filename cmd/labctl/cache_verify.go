@@ -40,15 +40,11 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	if err := a.wantOutput("text", "json"); err != nil {
 		return err
 	}
-	s, err := a.open()
+	s, all, _, err := a.openCache(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	all, _, err := s.inventory(ctx, false)
-	if err != nil {
-		return err
-	}
 	results := []verifiedSummary{}
 	var t strings.Builder
 	status := exitOK
@@ -105,6 +101,9 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// errDamaged says that a file is not what it should be.
+var errDamaged = errors.New("damaged")
 
 // verifyCached reads a file. note says what of it could not be told.
 func (s *session) verifyCached(ctx context.Context, c cached) (note string, err error) {
