@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,8 +56,8 @@ func (a *app) runSnapshotList(ctx context.Context) error {
 		a.ui.Print(fmt.Sprintf("lab %q has no snapshots%s\nnext        %s\n", w.lab.Name, a.mode(), w.next("snapshot save NAME")))
 		return nil
 	}
-	var t strings.Builder
-	fmt.Fprintf(&t, "snapshots of lab %q%s\n%-40s %-20s %s\n", w.lab.Name, a.mode(), "NAME", "TAKEN", "STATE")
+	a.ui.Print(fmt.Sprintf("snapshots of lab %q%s\n", w.lab.Name, a.mode()))
+	var rows [][]string
 	for _, s := range all {
 		state := "complete"
 		switch {
@@ -67,8 +66,8 @@ func (a *app) runSnapshotList(ctx context.Context) error {
 		case s.Current:
 			state = "complete; the lab goes on from it"
 		}
-		fmt.Fprintf(&t, "%-40s %-20s %s\n", s.Name, s.Taken.UTC().Format("2006-01-02 15:04:05Z"), state)
+		rows = append(rows, []string{s.Name, s.Taken.UTC().Format("2006-01-02 15:04:05Z"), state})
 	}
-	a.ui.Print(t.String())
+	a.ui.Table([]string{"NAME", "TAKEN", "STATE"}, rows)
 	return nil
 }

@@ -60,50 +60,66 @@ func (a *app) runStatus(ctx context.Context) error {
 	if _, err := s.folder.Owner(); err != nil { // no machine could be told from somebody else's
 		return err
 	}
-	sum := statusSummary{Schema: schema, Lab: s.lab.Name, Simulated: a.simulate, Folder: s.folder.Path}
-	sum.Nodes = make([]nodeStatus, len(s.lab.Nodes))
-	var wg sync.WaitGroup
-	for i, n := range s.lab.Nodes {
-		wg.Go(func() { sum.Nodes[i] = s.nodeStatus(ctx, hypervisor, n) })
-	}
-	wg.Wait()
-	ready := s.readyNodes(ctx)
-	for i, n := range s.lab.Nodes {
-		sum.Nodes[i].Node = "unknown"
-		if ready != nil {
-			sum.Nodes[i].Node = "none"
-			if state, ok := ready[n.Name]; ok {
-				sum.Nodes[i].Node = state
-			}
-		}
+	sum := statusSummary{
+		Schema: schema, Lab: s.lab.Name, Simulated: a.simulate, Folder: s.folder.Path, Nodes: s.nodeStatuses(ctx, hypervisor),
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var unseen []string
-	for _, n := range sum.Nodes {
-		if n.Machine == "unknown" {
-			unseen = append(unseen, s.folder.VMName(n.Name))
+	if a.output == "json" {
+		err = a.printJSON(sum)
+	} else {
+		s.printStatus(sum)
+	}
+	return errors.Join(err, s.unseen(sum.Nodes))
+}
+
+// nodeStatuses looks at all nodes side by side.
+func (s *session) nodeStatuses(ctx context.Context, hypervisor *vbox.Client) []nodeStatus {
+	all := make([]nodeStatus, len(s.lab.Nodes))
+	var wg sync.WaitGroup
+	for i, n := range s.lab.Nodes {
+		wg.Go(func() { all[i] = s.nodeStatus(ctx, hypervisor, n) })
+	}
+	wg.Wait()
+	ready := s.readyNodes(ctx)
+	for i := range all {
+		switch state, known := ready[all[i].Name]; {
+		case ready == nil:
+			all[i].Node = "unknown"
+		case known:
+			all[i].Node = state
+		default:
+			all[i].Node = "none"
 		}
 	}
-	var failed error
-	if len(unseen) > 0 {
-		failed = hinted(exitUnable, fmt.Errorf("VirtualBox does not say how it is with %s", strings.Join(unseen, ", ")), s.next("doctor"))
-	}
-	if a.output == "json" {
-		return errors.Join(a.printJSON(sum), failed)
-	}
-	var t strings.Builder
-	fmt.Fprintf(&t, "lab %q%s in %s\n", s.lab.Name, a.mode(), s.folder.Path)
-	fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", "NODE", "ROLE", "ADDRESS", "MACHINE", "K8S", "SSH")
+	return all
+}
+
+func (s *session) printStatus(sum statusSummary) {
+	s.ui.Print(fmt.Sprintf("lab %q%s in %s\n", sum.Lab, s.mode(), sum.Folder))
+	var rows [][]string
 	for _, n := range sum.Nodes {
-		fmt.Fprintf(&t, "%-8s %-8s %-16s %-10s %-9s %s\n", n.Name, n.Role, n.Address, n.Machine, n.Node, n.SSH)
+		rows = append(rows, []string{n.Name, n.Role, n.Address, n.Machine, n.Node, n.SSH})
 	}
+	s.ui.Table([]string{"NODE", "ROLE", "ADDRESS", "MACHINE", "K8S", "SSH"}, rows)
 	if slices.ContainsFunc(sum.Nodes, func(n nodeStatus) bool { return n.Machine == "poweroff" }) {
-		fmt.Fprintf(&t, "next     %s\n", a.next("start"))
+		s.ui.Print(fmt.Sprintf("next     %s\n", s.next("start")))
 	}
-	a.ui.Print(t.String())
-	return failed
+}
+
+// unseen is the error of a status that does not show all that it should.
+func (s *session) unseen(nodes []nodeStatus) error {
+	var names []string
+	for _, n := range nodes {
+		if n.Machine == "unknown" {
+			names = append(names, s.folder.VMName(n.Name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return hinted(exitUnable, fmt.Errorf("VirtualBox does not say how it is with %s", strings.Join(names, ", ")), s.next("doctor"))
 }
 
 func (s *session) nodeStatus(ctx context.Context, hypervisor *vbox.Client, n config.Node) nodeStatus {
