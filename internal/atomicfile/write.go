@@ -43,6 +43,6 @@ func syncFolder(path string) {
 	if err != nil {
 		return
 	}
-	folder.Sync()
+	folder.Sync() //nolint:errcheck // see above
 	folder.Close()
 }
