@@ -15,8 +15,8 @@ var ErrForeignMedium = errors.New("was not made by labctl")
 type Belongings struct {
 	// Own are the disk and the seed that are noted on the machine, and the disks that its snapshots have put on top of that disk.
 	Own []Medium
-	// Foreign are those that would be lost with the machine all the same: others in the folder of its settings, and disks anywhere that are linked to one
-	// of its own, which cannot go while they are there.
+	// Foreign are those that would be lost with the machine all the same: others in the folder of its settings, and disks anywhere
+	// that are linked to one of its own, which cannot go while they are there.
 	Foreign []ForeignMedium
 
 	disk string // as noted; empty if nothing is
@@ -87,7 +87,8 @@ func (c *Client) belongings(ctx context.Context, m Machine, ownerKey string) (Be
 
 // ofSnapshot tells whether a disk is where and called as those that VirtualBox makes for a machine's snapshots.
 func (c *Client) ofSnapshot(medium Medium, m Machine) bool {
-	return c.samePath(filepath.Dir(medium.Path), m.properties["SnapFldr"]) && strings.HasPrefix(filepath.Base(medium.Path), "{"+medium.UUID+"}")
+	folder, name := filepath.Dir(medium.Path), filepath.Base(medium.Path)
+	return c.samePath(folder, m.properties["SnapFldr"]) && strings.HasPrefix(name, "{"+medium.UUID+"}")
 }
 
 // refuseForeign names media that would be lost, and who uses them.

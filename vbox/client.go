@@ -33,7 +33,7 @@ type Client struct {
 	timeout time.Duration
 
 	// exec is the one seam to the outside; tests replace it.
-	exec func(ctx context.Context, command, env []string) (output, error)
+	exec execFunc
 	// poll is how long to wait between two looks at something that changes by itself; retry, before the first repetition.
 	poll, retry time.Duration
 	// serial is held during several calls that belong together, such as making an adapter and finding it.

@@ -11,10 +11,13 @@ import (
 // cleanLimit bounds each call that cleans up when the context is over: somebody waits for the end.
 const cleanLimit = 15 * time.Second
 
-// ConvertDisk copies a disk image into a VDI of the given size, in MiB, at target: raw images, qcow2 (also the .img files
-// that clouds publish), VMDK, VDI, OVA and whatever else VirtualBox reads. What is at source counts, not its name; it is only
-// read. An image that needs other files is refused, and so are compressed files and installation discs. The copy is made beside target and renamed when it is complete, so a target that exists is complete: it is left
-// as it is. An image that is larger than sizeMiB is refused. Interrupted, it leaves nothing.
+// ConvertDisk copies a disk image into a VDI of the given size, in MiB, at target: raw images, qcow2 (also the .img files that clouds
+// publish), VMDK, VDI, OVA and whatever else VirtualBox reads. What is at source counts, not its name; it is only read.
+//
+// Refused are images that need other files, compressed files, installation discs, and an image that is larger than sizeMiB.
+//
+// The copy is made beside target and renamed when it is complete, so a target that exists is complete: it is left as it is.
+// Interrupted, it leaves nothing.
 func (c *Client) ConvertDisk(ctx context.Context, source, target string, sizeMiB int, step func(string)) error {
 	err := c.whole(ctx, func() error { return c.convertDisk(ctx, source, target, sizeMiB, step) })
 	if err != nil {

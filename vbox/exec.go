@@ -16,13 +16,16 @@ import (
 // grace is how long an interrupted VBoxManage may take to undo what it was doing before it is killed.
 const grace = 10 * time.Second
 
-// execute runs a command to its end. A non-zero exit is no error here.
+// execFunc runs a command to its end. A non-zero exit is no error here.
+type execFunc func(ctx context.Context, command, env []string) (output, error)
+
+// execute is the execFunc that starts a program.
 func execute(ctx context.Context, command, env []string) (output, error) {
 	return executeGrace(ctx, command, env, grace)
 }
 
 // inProcess makes a seam of a function that answers in this process.
-func inProcess(answer func(ctx context.Context, args []string, stdout, stderr io.Writer) int) func(context.Context, []string, []string) (output, error) {
+func inProcess(answer func(ctx context.Context, args []string, stdout, stderr io.Writer) int) execFunc {
 	return func(ctx context.Context, command, _ []string) (output, error) {
 		if err := ctx.Err(); err != nil {
 			return output{}, err

@@ -9,7 +9,9 @@ import (
 // VirtualBox is usually installed. An error says where it looked.
 //
 // getenv, lookPath and exists are os.Getenv, exec.LookPath and whether a file is there, for the system goos.
-func Find(override string, getenv func(string) string, lookPath func(string) (string, error), exists func(string) bool, goos string) (string, error) {
+func Find(
+	override string, getenv func(string) string, lookPath func(string) (string, error), exists func(string) bool, goos string,
+) (string, error) {
 	if override != "" {
 		if path, err := lookPath(override); err == nil {
 			return path, nil

@@ -45,7 +45,8 @@ var signatures = []struct {
 	{0, "vhdxfile", formatOther, ""},
 	{64, "\x7f\x10\xda\xbe", formatOther, ""}, // VDI
 	{257, "ustar", formatOVA, ""},
-	{0, "# Disk DescriptorFile", "", "it only describes a disk whose data is in other files; make one file of it: qemu-img convert -O qcow2 FILE.vmdk FILE.qcow2"},
+	{0, "# Disk DescriptorFile", "", "it only describes a disk whose data is in other files; " +
+		"make one file of it: qemu-img convert -O qcow2 FILE.vmdk FILE.qcow2"},
 	{0, "\x1f\x8b", "", "it is compressed with gzip: unpack it (gunzip) and give the checksum of the result"},
 	{0, "\xfd7zXZ\x00", "", "it is compressed with xz: unpack it (unxz) and give the checksum of the result"},
 	{0, "\x28\xb5\x2f\xfd", "", "it is compressed with zstd: unpack it (unzstd) and give the checksum of the result"},
@@ -147,7 +148,8 @@ func extractDisk(ctx context.Context, ova, target string) error {
 		return err
 	}
 	if len(disks) != 1 {
-		return fmt.Errorf("%w: the OVA holds %d disks %q, and a machine of a lab has one; unpack it (tar -xf) and name the .vmdk that the system is on", errRefused, len(disks), disks)
+		return fmt.Errorf("%w: the OVA holds %d disks %q, and a machine of a lab has one; "+
+			"unpack it (tar -xf) and name the .vmdk that the system is on", errRefused, len(disks), disks)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err

@@ -64,7 +64,9 @@ func (p *Provider) onNode(ctx context.Context, in props, read func(config.Node, 
 
 // install calls k3s's installation and, where it says that the node must be rebooted, reboots the node and calls it again. It returns
 // the connection that the node has by then.
-func (p *Provider) install(ctx context.Context, n config.Node, machine string, step func(string), do func(*ssh.Client) error) (*ssh.Client, error) {
+func (p *Provider) install(
+	ctx context.Context, n config.Node, machine string, step func(string), do func(*ssh.Client) error,
+) (*ssh.Client, error) {
 	r, err := p.conns.get(ctx, n)
 	if err != nil {
 		return nil, err
