@@ -15,7 +15,7 @@
 //	                net.flannel-public-ip
 //	pod network     pod.machine-id pod.cidr pod.flannel-subnet pod.cni0 pod.vxlan pod.mtu pod.vtep-mac pod.routes pod.ips pod.reach
 //	ClusterIP       svc.cluster-ip svc.virtual svc.endpoints svc.from-nodes svc.from-pods svc.by-name svc.isolated
-//	kube-proxy      proxy.mode proxy.hooks proxy.chains proxy.shares (iptables mode) proxy.virtual-servers
+//	kube-proxy      proxy.mode proxy.hooks proxy.chains proxy.shares (iptables mode) proxy.virtual-servers proxy.scheduler
 //	                proxy.ipvs-node-addresses (IPVS mode) proxy.conntrack proxy.balance
 //	NodePort        nodeport.mapping nodeport.policy nodeport.answers nodeport.remote nodeport.spread
 //	LoadBalancer    lb.external-ip lb.answers (not where IPVS mode keeps ServiceLB out) lb.node-ports lb.ingress

@@ -273,6 +273,15 @@ func (f *Facts) inIPVS(addresses ...string) {
 	}
 }
 
+// schedule gives all virtual servers of a node a scheduler.
+func (f *Facts) schedule(node, scheduler string) {
+	f.node(node, func(n *NodeFacts) {
+		for i := range n.IPVS.Value {
+			n.IPVS.Value[i].Scheduler = scheduler
+		}
+	})
+}
+
 func (f *Facts) node(name string, change func(*NodeFacts)) {
 	n := f.Nodes[name]
 	change(&n)

@@ -14,6 +14,7 @@ func kubeProxyChecks() []Check {
 		{ID: "proxy.chains", Title: "the rules of web-svc and hello-svc lead to exactly their ready endpoints", Area: AreaKubeProxy, Eval: evalChains},
 		{ID: "proxy.shares", Title: "the rules of web-svc and hello-svc give every endpoint an even share", Area: AreaKubeProxy, Eval: evalShares},
 		{ID: "proxy.virtual-servers", Title: "the virtual servers of web-svc and hello-svc have exactly their ready endpoints as real servers", Area: AreaKubeProxy, Eval: evalVirtualServers},
+		{ID: "proxy.scheduler", Title: "the virtual servers of web-svc and hello-svc choose by the scheduler that is set", Area: AreaKubeProxy, Eval: evalScheduler},
 		{ID: "proxy.ipvs-node-addresses", Title: "no node's address is bound to kube-ipvs0", Area: AreaKubeProxy, Eval: evalIPVSNodeAddresses},
 		{ID: "proxy.conntrack", Title: "a connection that is kept alive stays on one pod, and conntrack remembers which", Area: AreaKubeProxy, Eval: evalConntrack},
 		{ID: "proxy.balance", Title: "new connections to hello-svc's NodePort reach every one of its pods", Area: AreaKubeProxy, Eval: evalBalance},

@@ -185,6 +185,35 @@ func kubeProxyFixtures() map[string][]fixture {
 				f.node("w1", func(n *NodeFacts) { n.IPVS = Missing[[]VirtualServer]("w1: ipvsadm: not found", Source{}) })
 			}, Unknown, "ipvsadm: not found"},
 		},
+		"proxy.scheduler": {
+			{"iptables mode", func(*Facts) {}, NotApplicable, "iptables"},
+			{"the default", func(f *Facts) { f.inIPVS() }, Pass, "w1 hello-svc 192.168.56.11:31885 rr"},
+			{"a lab that says nothing of it", func(f *Facts) { f.inIPVS(); f.Lab.K3s.IPVSScheduler = "" }, Pass, "w1 web-svc 10.43.31.179:80 rr"},
+			{"another everywhere", func(f *Facts) {
+				f.inIPVS()
+				f.Lab.K3s.IPVSScheduler = "lc"
+				for _, n := range f.Lab.Nodes {
+					f.schedule(n.Name, "lc")
+				}
+			}, Pass, "w2 hello-svc 192.168.56.12:31885 lc"},
+			{"still the old one", func(f *Facts) { f.inIPVS(); f.Lab.K3s.IPVSScheduler = "lc" }, Fail, "cp1 web-svc 10.43.31.179:80 rr"},
+			{"another on one node", func(f *Facts) { f.inIPVS(); f.schedule("w1", "lc") }, Fail, "w1 web-svc 10.43.31.179:80 lc"},
+			{"another for one virtual server", func(f *Facts) {
+				f.inIPVS()
+				f.node("w2", func(n *NodeFacts) { n.IPVS.Value[2].Scheduler = "sh" })
+			}, Fail, "w2 hello-svc 192.168.56.12:31885 sh"},
+			{"none for the node port", func(f *Facts) {
+				f.inIPVS()
+				f.node("w2", func(n *NodeFacts) { n.IPVS.Value = n.IPVS.Value[:2] })
+			}, Pass, "w2 hello-svc 10.43.45.254:80 rr"},
+			{"none", func(f *Facts) { f.inIPVS(); f.node("w1", func(n *NodeFacts) { n.IPVS.Value = nil }) }, Fail, "w1 has no virtual server 10.43.31.179:80 for web-svc"},
+			{"no ipvsadm", func(f *Facts) {
+				f.inIPVS()
+				f.node("w1", func(n *NodeFacts) { n.IPVS = Missing[[]VirtualServer]("w1: ipvsadm: not found", Source{}) })
+			}, Unknown, "ipvsadm: not found"},
+			{"endpoints unknown", func(f *Facts) { f.inIPVS(); f.Cluster.Slices = Fact[[]EndpointSlice]{} }, Unknown, "not collected"},
+			{"no web-svc", func(f *Facts) { f.inIPVS(); f.noService("web-svc") }, Fail, "there is no such service"},
+		},
 		"proxy.conntrack": {
 			asIs(),
 			{"a pod of that name elsewhere", func(f *Facts) {

@@ -97,6 +97,7 @@ func needs() map[string]Needs {
 		"proxy.chains":              NeedRules,
 		"proxy.shares":              NeedRules,
 		"proxy.virtual-servers":     NeedRules,
+		"proxy.scheduler":           NeedRules,
 		"proxy.ipvs-node-addresses": 0,
 	}
 }

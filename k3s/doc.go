@@ -19,7 +19,8 @@
 //     checked by SHA-256 and renamed; a file whose bytes are already there is not sent again.
 //   - A change of kube-proxy's mode needs a reboot, because a kernel keeps what the old mode wrote. Then ErrReboot says so when
 //     all files are in place, and the same call after the reboot goes on. /etc/rancher/k3s/reboot-pending holds the boot during
-//     which it was asked for: a run that is killed in between reboots neither too rarely nor twice.
+//     which it was asked for: a run that is killed in between reboots neither too rarely nor twice. Another scheduler of IPVS needs a
+//     restart only: kube-proxy gives it to the virtual servers that are there.
 //   - A service is restarted only if its binary, settings or unit changed, if an archive of images came that its release does not look
 //     for while it runs, or if it is neither active nor starting. The file
 //     /etc/rancher/k3s/restart-pending stands between the first change and the restart, so that a run that is killed in

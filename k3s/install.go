@@ -127,7 +127,7 @@ func settingsFiles(n Node, s Settings, as role, iface string) ([]file, error) {
 	}
 	files := []file{
 		inMemory(settingsPath, "0600", "settings", settings),
-		inMemory(unitPath(as), "0644", "unit "+as.service(), unitOf(as, s.ipvs())),
+		inMemory(unitPath(as), "0644", "unit "+as.service(), unitOf(as, s)),
 		absent(registriesPath, "the registries' settings"),
 		absent(envPath(as), "the proxy's settings"),
 	}

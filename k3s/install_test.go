@@ -85,6 +85,7 @@ func TestInstall(t *testing.T) {
 			"mv -f /home/ubuntu/.kube/config.part /home/ubuntu/.kube/config",
 		}},
 		{"server-ipvs", InstallServer, testCP1, secret, "ipvs", "k3s", nil},
+		{"server-ipvs-lc", InstallServer, testCP1, secret, "ipvs lc", "k3s", nil},
 		{"agent", InstallAgent, testW1, joinToken, "", "k3s-agent", []string{
 			"mv -f /usr/local/bin/k3s.part /usr/local/bin/k3s",
 			"mv -f /etc/rancher/k3s/config.yaml.part /etc/rancher/k3s/config.yaml",
@@ -92,11 +93,13 @@ func TestInstall(t *testing.T) {
 			"systemctl stop k3s-agent", "systemctl start --no-block k3s-agent",
 		}},
 		{"agent-ipvs", InstallAgent, testW1, joinToken, "ipvs", "k3s-agent", nil},
+		{"agent-ipvs", InstallAgent, testW1, joinToken, "ipvs rr", "k3s-agent", nil}, // the default changes no byte
+		{"agent-ipvs-wlc", InstallAgent, testW1, joinToken, "ipvs wlc", "k3s-agent", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newTestNode(t)
 			s := testSettings(test.token)
-			s.ProxyMode = test.mode
+			s.ProxyMode, s.Scheduler, _ = strings.Cut(test.mode, " ")
 			a := testArtifacts(t, s.Version)
 			mustInstall(t, test.install, r, test.node, s, a)
 
@@ -364,6 +367,32 @@ func TestRebootInBetween(t *testing.T) {
 	}
 }
 
+// kube-proxy gives another scheduler to the virtual servers that are there: k3s is restarted, the machine is not. The default, said or
+// not said, is nothing new to a node.
+func TestSchedulerChanges(t *testing.T) {
+	r, s, a := newTestNode(t), testSettings(joinToken), testArtifacts(t, "v1.34.3+k3s1")
+	s.ProxyMode = "ipvs"
+	mustInstall(t, InstallAgent, r, testW1, s, a)
+	restart := []string{
+		"mv -f /etc/rancher/k3s/config.yaml.part /etc/rancher/k3s/config.yaml",
+		"mv -f /etc/systemd/system/k3s-agent.service.part /etc/systemd/system/k3s-agent.service",
+		"systemctl stop k3s-agent", "systemctl start --no-block k3s-agent",
+	}
+	for _, step := range []struct {
+		scheduler string
+		ran       []string
+	}{{"rr", nil}, {"lc", restart}, {"lc", nil}, {"", restart}} {
+		r.reset()
+		s.Scheduler = step.scheduler
+		if err := InstallAgent(t.Context(), r, testW1, s, a, noStep); err != nil {
+			t.Fatalf("scheduler %q: %v", step.scheduler, err)
+		}
+		if diff := cmp.Diff(step.ran, r.ran); diff != "" {
+			t.Errorf("scheduler %q: what ran (-want +got):\n%s", step.scheduler, diff)
+		}
+	}
+}
+
 func TestPushChecksWhatArrived(t *testing.T) {
 	r, s, a := newTestNode(t), testSettings(secret), testArtifacts(t, "v1.34.3+k3s1")
 	mustInstall(t, InstallServer, r, testCP1, s, a)
@@ -480,6 +509,8 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"address", InstallServer, func(n *Node, _ *Settings) { n.Address = netip.Addr{} }, "it has no address"},
 		{"MAC", InstallAgent, func(n *Node, _ *Settings) { n.MAC = "enp0s8" }, `MAC "enp0s8"`},
 		{"mode", InstallServer, func(_ *Node, s *Settings) { s.ProxyMode = "nftables" }, `"nftables" is neither iptables nor ipvs`},
+		{"scheduler", InstallServer, func(_ *Node, s *Settings) { s.ProxyMode, s.Scheduler = "ipvs", "random" }, `kube-proxy in ipvs mode has no scheduler "random"`},
+		{"scheduler without IPVS", InstallServer, func(_ *Node, s *Settings) { s.Scheduler = "lc" }, `kube-proxy in iptables mode has no scheduler "lc"`},
 		{"user", InstallServer, func(n *Node, _ *Settings) { n.User = "" }, "no login user"},
 		{"CIDR", InstallServer, func(_ *Node, s *Settings) { s.PodCIDR = netip.Prefix{} }, "CIDR is missing"},
 		{"server", InstallAgent, func(_ *Node, s *Settings) { s.Server = netip.Addr{} }, "server's address is missing"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/yaml"
@@ -24,6 +25,7 @@ type Settings struct {
 	Server               netip.Addr // the server's address on the host-only network
 	PodCIDR, ServiceCIDR netip.Prefix
 	ProxyMode            string // iptables or ipvs; empty is iptables
+	Scheduler            string // of IPVS mode, where it is not rr
 	// Network is the host-only network. With Proxy, it is reached without it.
 	Network    netip.Prefix
 	Registries config.Registries // may hold secrets
@@ -85,6 +87,9 @@ func (s Settings) check(n Node, as role) error {
 	default:
 		problem("kube-proxy mode %q is neither %s nor %s", s.ProxyMode, config.ProxyIPTables, config.ProxyIPVS)
 	}
+	if scheduler := config.Scheduler(s.Scheduler); scheduler != "" && (!s.ipvs() || !slices.Contains(config.Schedulers(), scheduler)) {
+		problem("kube-proxy in %s mode has no scheduler %q", s.proxyMode(), s.Scheduler)
+	}
 	switch as {
 	case server:
 		if n.User == "" {
@@ -108,6 +113,14 @@ func (s Settings) check(n Node, as role) error {
 }
 
 func (s Settings) ipvs() bool { return config.ProxyMode(s.ProxyMode) == config.ProxyIPVS }
+
+// scheduler is what kube-proxy is told; empty where it needs no telling, so that older nodes' settings stay as they are.
+func (s Settings) scheduler() string {
+	if config.Scheduler(s.Scheduler).IsZero() {
+		return ""
+	}
+	return s.Scheduler
+}
 
 func (s Settings) proxyMode() string {
 	if s.ipvs() {
@@ -135,6 +148,9 @@ func settingsOf(n Node, s Settings, as role, iface string) ([]byte, error) {
 	}
 	if s.ipvs() {
 		f.KubeProxyArg = []string{"proxy-mode=ipvs"}
+		if scheduler := s.scheduler(); scheduler != "" {
+			f.KubeProxyArg = append(f.KubeProxyArg, "ipvs-scheduler="+scheduler)
+		}
 		if as == server {
 			// IPVS binds LoadBalancer addresses to kube-ipvs0, and ServiceLB publishes the nodes' own: every node would take
 			// the others' addresses for local, and the cluster falls apart.

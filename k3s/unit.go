@@ -1,6 +1,9 @@
 package k3s
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // unitText is the unit of k3s's own installer with one environment file, for a proxy: all settings are in config.yaml.
 // Source: https://github.com/k3s-io/k3s/blob/master/install.sh (create_systemd_service_file). The installer makes agents
@@ -33,14 +36,18 @@ ExecStartPre=-/sbin/modprobe overlay
 ExecStart=/usr/local/bin/k3s ROLE
 `
 
-// ipvsModules is loaded before every start in IPVS mode. Without the leading "-" a kernel that lacks them fails the start and
-// says so; kube-proxy alone would fall back to iptables in silence.
-const ipvsModules = "ExecStartPre=/sbin/modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh\n"
+// ipvsModules are loaded before every start in IPVS mode, and with them the scheduler's. Without the leading "-" a kernel that lacks
+// them fails the start and says so; kube-proxy alone would fall back to iptables in silence, or only say that some file is missing.
+const ipvsModules = "ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh"
 
-func unitOf(as role, ipvs bool) []byte {
+func unitOf(as role, s Settings) []byte {
 	text := unitText
-	if ipvs {
-		text = strings.Replace(text, "ExecStart=", ipvsModules+"ExecStart=", 1)
+	if s.ipvs() {
+		modules := ipvsModules
+		if own := "ip_vs_" + s.scheduler(); s.scheduler() != "" && !slices.Contains(strings.Fields(modules), own) {
+			modules += " " + own
+		}
+		text = strings.Replace(text, "ExecStart=", "ExecStartPre=/sbin/modprobe -a "+modules+"\nExecStart=", 1)
 	}
 	return []byte(strings.NewReplacer("ROLE", string(as), "SERVICE", as.service()).Replace(text))
 }

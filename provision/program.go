@@ -94,6 +94,9 @@ func Program(l *config.Lab, parts Parts) pulumi.RunFunc {
 			"serviceCIDR": pulumi.String(l.K3s.ServiceCIDR.String()),
 			"proxyMode":   pulumi.String(string(l.K3s.KubeProxyMode)),
 		}
+		if !l.K3s.IPVSScheduler.IsZero() {
+			k3s["ipvsScheduler"] = pulumi.String(string(l.K3s.IPVSScheduler))
+		}
 		if parts.Registries != "" {
 			k3s["registries"] = pulumi.String(parts.Registries)
 		}

@@ -20,6 +20,27 @@ const (
 	ProxyIPVS     ProxyMode = "ipvs"
 )
 
+// Scheduler is how IPVS chooses the real server of a new connection, by the kernel's own name for it.
+type Scheduler string
+
+// The schedulers that a lab may have: those that spread a client's connections over all real servers. The kernel's others (see
+// clinging) may send all of them to the same one, and a pod behind it that never answers would be met by no check.
+// Source: the kernel's net/netfilter/ipvs/ip_vs_*.c; kube-proxy takes any that the kernel has.
+const (
+	RoundRobin         Scheduler = "rr" // kube-proxy's default
+	WeightedRoundRobin Scheduler = "wrr"
+	LeastConnections   Scheduler = "lc"
+	WeightedLeast      Scheduler = "wlc"
+)
+
+// Schedulers lists them, the default first.
+func Schedulers() []Scheduler {
+	return []Scheduler{RoundRobin, WeightedRoundRobin, LeastConnections, WeightedLeast}
+}
+
+// IsZero leaves the default out when a lab is written: one that was made before there was a choice is still written as it was.
+func (s Scheduler) IsZero() bool { return s == "" || s == RoundRobin }
+
 // Lab is a whole lab as labctl.yaml describes it, with all defaults filled in.
 type Lab struct {
 	Name    string  `yaml:"name"`
@@ -65,6 +86,8 @@ type K3s struct {
 	ServiceCIDR netip.Prefix `yaml:"serviceCIDR"`
 	// KubeProxyMode is iptables or ipvs.
 	KubeProxyMode ProxyMode `yaml:"kubeProxyMode"`
+	// IPVSScheduler is the scheduler of IPVS mode; in iptables mode it is the default and means nothing.
+	IPVSScheduler Scheduler `yaml:"ipvsScheduler,omitempty"`
 	// Airgap puts the images that k3s itself needs on every node, from the release's own archive, so that nodes pull none of them.
 	Airgap bool `yaml:"airgap"`
 	// Images are more archives of container images to put on every node, for example the demo's.
@@ -147,6 +170,7 @@ func Default() *Lab {
 			PodCIDR:       prefix("10.42.0.0/16"),
 			ServiceCIDR:   prefix("10.43.0.0/16"),
 			KubeProxyMode: ProxyIPTables,
+			IPVSScheduler: RoundRobin,
 		},
 		Demo: Demo{WebImage: "nginx:1.27-alpine", HelloImage: "traefik/whoami:v1.11", NodePort: 31885},
 		Nodes: []Node{

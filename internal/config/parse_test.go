@@ -54,6 +54,10 @@ func TestParseFillsIn(t *testing.T) {
 		"part of a group": {"k3s: {kubeProxyMode: ipvs}\ndemo:\n  nodePort: 32767\n", with(func(l *Lab) {
 			l.K3s.KubeProxyMode, l.Demo.NodePort = ProxyIPVS, 32767
 		})},
+		"a scheduler": {"k3s: {kubeProxyMode: ipvs, ipvsScheduler: lc}\n", with(func(l *Lab) {
+			l.K3s.KubeProxyMode, l.K3s.IPVSScheduler = ProxyIPVS, LeastConnections
+		})},
+		"the default scheduler": {"k3s: {kubeProxyMode: ipvs, ipvsScheduler: rr}\n", with(func(l *Lab) { l.K3s.KubeProxyMode = ProxyIPVS })},
 		"another network": {"network: {cidr: 192.168.60.0/24}\n", with(func(l *Lab) {
 			l.Network = Network{prefix("192.168.60.0/24"), addr("192.168.60.1")}
 			l.Nodes[0].Address, l.Nodes[1].Address, l.Nodes[2].Address = addr("192.168.60.10"), addr("192.168.60.11"), addr("192.168.60.12")
@@ -102,6 +106,32 @@ func TestParseFillsIn(t *testing.T) {
 			}
 			roundTrip(t, got)
 		})
+	}
+}
+
+// A lab that was made before IPVS's scheduler could be chosen is written, and compared, byte for byte as it was then.
+func TestDefaultSchedulerIsNotWritten(t *testing.T) {
+	for name, test := range map[string]struct {
+		in   string
+		want bool
+	}{
+		"iptables":         {"", false},
+		"IPVS":             {"k3s: {kubeProxyMode: ipvs}\n", false},
+		"the default":      {"k3s: {kubeProxyMode: ipvs, ipvsScheduler: rr}\n", false},
+		"another":          {"k3s: {kubeProxyMode: ipvs, ipvsScheduler: lc}\n", true},
+		"a weighted other": {"k3s: {kubeProxyMode: ipvs, ipvsScheduler: wrr}\n", true},
+	} {
+		lab, err := Parse("f", []byte(test.in))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		data, err := Marshal(lab)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := strings.Contains(string(data), "ipvsScheduler"); got != test.want {
+			t.Errorf("%s: ipvsScheduler is written: %v\n%s", name, got, data)
+		}
 	}
 }
 
@@ -198,19 +228,27 @@ func TestParseRefuses(t *testing.T) {
 		"user, root":             {"image:\n  user: root\n", `f:2: image.user root does not suit: cloud images let nobody log in as root; choose another name, such as ubuntu`},
 		"user, space":            {"image:\n  user: a b\n", `f:2: image.user "a b" is no user name: use lower-case letters, digits, dashes and underscores, a letter first, 32 characters at most`},
 
-		"version, no release":   {"k3s:\n  version: 1.34.3\n", `f:2: k3s.version "1.34.3" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
-		"version, Kubernetes's": {"k3s:\n  version: v1.34.3\n", `f:2: k3s.version "v1.34.3" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
-		"version, a path":       {"k3s:\n  version: ../v1.34.3+k3s1\n", `f:2: k3s.version "../v1.34.3+k3s1" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
-		"source":                {"k3s:\n  source: s3://bucket\n", `f:2: k3s.source "s3://bucket" is not downloaded from: give an http or https URL, or a path`},
-		"mode":                  {"k3s:\n  kubeProxyMode: nftables\n", `f:2: k3s.kubeProxyMode "nftables" is unknown: write iptables or ipvs`},
-		"pods, too small":       {"k3s:\n  podCIDR: 10.42.0.0/23\n", `f:2: k3s.podCIDR 10.42.0.0/23 is too small: each node gets a /24 of it for its pods, and there are 3 nodes: make it /22 or larger`},
-		"pods, less than one":   {"k3s:\n  podCIDR: 10.42.0.0/25\n", `f:2: k3s.podCIDR 10.42.0.0/25 is too small: each node gets a /24 of it for its pods, and there are 3 nodes: make it /22 or larger`},
-		"pods, IPv6":            {"k3s:\n  podCIDR: fd42::/56\n", `f:2: k3s.podCIDR fd42::/56 is IPv6: the lab is IPv4 only, because VirtualBox's NAT and the addresses that the checks compare are: use an IPv4 one`},
-		"pods and network":      {"k3s:\n  podCIDR: 192.168.0.0/16\n", `f:2: k3s.podCIDR 192.168.0.0/16 overlaps network.cidr 192.168.56.0/24: choose networks that share no address`},
-		"services and pods":     {"k3s:\n  serviceCIDR: 10.42.128.0/17\n", `f:2: k3s.serviceCIDR 10.42.128.0/17 overlaps k3s.podCIDR 10.42.0.0/16: choose networks that share no address`},
-		"pods and services":     {"k3s:\n  podCIDR: 10.43.0.0/16\n", `f:2: k3s.podCIDR 10.43.0.0/16 overlaps k3s.serviceCIDR 10.43.0.0/16: choose networks that share no address`},
-		"services and NAT":      {"k3s:\n  serviceCIDR: 10.0.0.0/16\n", `f:2: k3s.serviceCIDR 10.0.0.0/16 overlaps 10.0.2.0/24, the NAT network that VirtualBox gives every machine: choose another`},
-		"services, too small":   {"k3s:\n  serviceCIDR: 10.43.0.0/25\n", `f:2: k3s.serviceCIDR 10.43.0.0/25 does not suit: Kubernetes takes /12 at the largest, and the lab needs /24 at least: make it a /16`},
+		"version, no release":           {"k3s:\n  version: 1.34.3\n", `f:2: k3s.version "1.34.3" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
+		"version, Kubernetes's":         {"k3s:\n  version: v1.34.3\n", `f:2: k3s.version "v1.34.3" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
+		"version, a path":               {"k3s:\n  version: ../v1.34.3+k3s1\n", `f:2: k3s.version "../v1.34.3+k3s1" is no k3s release: write the release's tag, such as v1.34.3+k3s1`},
+		"source":                        {"k3s:\n  source: s3://bucket\n", `f:2: k3s.source "s3://bucket" is not downloaded from: give an http or https URL, or a path`},
+		"mode":                          {"k3s:\n  kubeProxyMode: nftables\n", `f:2: k3s.kubeProxyMode "nftables" is unknown: write iptables or ipvs`},
+		"scheduler":                     {"k3s:\n  kubeProxyMode: ipvs\n  ipvsScheduler: random\n", `f:3: k3s.ipvsScheduler "random" is unknown: write rr, wrr, lc or wlc`},
+		"scheduler, none":               {"k3s:\n  kubeProxyMode: ipvs\n  ipvsScheduler: ''\n", `f:3: k3s.ipvsScheduler "" is unknown: write rr, wrr, lc or wlc`},
+		"scheduler, in capital letters": {"k3s:\n  kubeProxyMode: ipvs\n  ipvsScheduler: LC\n", `f:3: k3s.ipvsScheduler "LC" is unknown: write rr, wrr, lc or wlc`},
+		"scheduler that stays with a pod": {"k3s:\n  kubeProxyMode: ipvs\n  ipvsScheduler: sh\n",
+			`f:3: k3s.ipvsScheduler sh may send all of a client's connections to the same pod, and no check would notice that the others are dead: write rr, wrr, lc or wlc`},
+		"scheduler without IPVS": {"k3s:\n  ipvsScheduler: rr\n",
+			`f:2: k3s.ipvsScheduler rr means nothing while k3s.kubeProxyMode is iptables: write kubeProxyMode: ipvs, or leave it out`},
+		"scheduler and a wrong mode": {"k3s:\n  kubeProxyMode: IPVS\n  ipvsScheduler: lc\n", `f:2: k3s.kubeProxyMode "IPVS" is unknown: write iptables or ipvs`},
+		"pods, too small":            {"k3s:\n  podCIDR: 10.42.0.0/23\n", `f:2: k3s.podCIDR 10.42.0.0/23 is too small: each node gets a /24 of it for its pods, and there are 3 nodes: make it /22 or larger`},
+		"pods, less than one":        {"k3s:\n  podCIDR: 10.42.0.0/25\n", `f:2: k3s.podCIDR 10.42.0.0/25 is too small: each node gets a /24 of it for its pods, and there are 3 nodes: make it /22 or larger`},
+		"pods, IPv6":                 {"k3s:\n  podCIDR: fd42::/56\n", `f:2: k3s.podCIDR fd42::/56 is IPv6: the lab is IPv4 only, because VirtualBox's NAT and the addresses that the checks compare are: use an IPv4 one`},
+		"pods and network":           {"k3s:\n  podCIDR: 192.168.0.0/16\n", `f:2: k3s.podCIDR 192.168.0.0/16 overlaps network.cidr 192.168.56.0/24: choose networks that share no address`},
+		"services and pods":          {"k3s:\n  serviceCIDR: 10.42.128.0/17\n", `f:2: k3s.serviceCIDR 10.42.128.0/17 overlaps k3s.podCIDR 10.42.0.0/16: choose networks that share no address`},
+		"pods and services":          {"k3s:\n  podCIDR: 10.43.0.0/16\n", `f:2: k3s.podCIDR 10.43.0.0/16 overlaps k3s.serviceCIDR 10.43.0.0/16: choose networks that share no address`},
+		"services and NAT":           {"k3s:\n  serviceCIDR: 10.0.0.0/16\n", `f:2: k3s.serviceCIDR 10.0.0.0/16 overlaps 10.0.2.0/24, the NAT network that VirtualBox gives every machine: choose another`},
+		"services, too small":        {"k3s:\n  serviceCIDR: 10.43.0.0/25\n", `f:2: k3s.serviceCIDR 10.43.0.0/25 does not suit: Kubernetes takes /12 at the largest, and the lab needs /24 at least: make it a /16`},
 
 		"node port, low":  {"demo:\n  nodePort: 29999\n", `f:2: demo.nodePort 29999 is outside Kubernetes's range for NodePorts: take one from 30000 to 32767`},
 		"node port, high": {"demo:\n  nodePort: 32768\n", `f:2: demo.nodePort 32768 is outside Kubernetes's range for NodePorts: take one from 30000 to 32767`},

@@ -250,6 +250,25 @@ func (v *validator) k3s() {
 	if k.KubeProxyMode != ProxyIPTables && k.KubeProxyMode != ProxyIPVS {
 		v.add(at("k3s", "kubeProxyMode"), "%q is unknown: write %s or %s", k.KubeProxyMode, ProxyIPTables, ProxyIPVS)
 	}
+	v.scheduler()
+}
+
+// clinging are the kernel's schedulers that may keep to one real server: for the same address (sh, dh, mh, lblc, lblcr), or as long as it
+// has no open connection (sed, nq).
+var clinging = []Scheduler{"sh", "dh", "mh", "lblc", "lblcr", "sed", "nq"}
+
+func (v *validator) scheduler() {
+	p, s := at("k3s", "ipvsScheduler"), v.lab.K3s.IPVSScheduler
+	all := Schedulers()
+	choice := fmt.Sprintf("write %s, %s, %s or %s", all[0], all[1], all[2], all[3])
+	switch {
+	case slices.Contains(clinging, s):
+		v.add(p, "%s may send all of a client's connections to the same pod, and no check would notice that the others are dead: %s", s, choice)
+	case !slices.Contains(all, s):
+		v.add(p, "%q is unknown: %s", s, choice)
+	case v.pos.Has(p...) && v.lab.K3s.KubeProxyMode == ProxyIPTables:
+		v.add(p, "%s means nothing while k3s.kubeProxyMode is %s: write kubeProxyMode: %s, or leave it out", s, ProxyIPTables, ProxyIPVS)
+	}
 }
 
 func (v *validator) demo() {

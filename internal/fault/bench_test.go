@@ -419,6 +419,26 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// The scheduler that is injected is another one than the lab's, whichever that is.
+func TestOtherScheduler(t *testing.T) {
+	f, err := Get("other-scheduler")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for own, other := range map[config.Scheduler]string{"": "lc", "rr": "lc", "wlc": "lc", "lc": "rr"} {
+		lab := config.Default()
+		lab.K3s.KubeProxyMode, lab.K3s.IPVSScheduler = config.ProxyIPVS, own
+		script, err := f.Script(lab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := script.text()
+		if !strings.Contains(text, "ipvs-scheduler="+other+"]") || !strings.Contains(text, "^TCP .* "+other+" ") {
+			t.Errorf("in a lab with %q:\n%s", own, text)
+		}
+	}
+}
+
 func TestGet(t *testing.T) {
 	if f, err := Get("wrong-mtu"); err != nil || f.ID != "wrong-mtu" {
 		t.Errorf("%v %v", f.ID, err)

@@ -1,6 +1,10 @@
 package fault
 
-import "github.com/labctl/labctl/internal/config"
+import (
+	"fmt"
+
+	"github.com/labctl/labctl/internal/config"
+)
 
 // proxyFaults are those of kube-proxy's rules.
 func proxyFaults() []Fault {
@@ -14,7 +18,7 @@ func proxyFaults() []Fault {
 				"and kube-proxy is told to look after them once a day. Either way no ClusterIP and no node port is served by that node.",
 			Fails: map[config.ProxyMode][]string{
 				config.ProxyIPTables: append([]string{"proxy.hooks", "lb.answers"}, unserved...),
-				config.ProxyIPVS:     append([]string{"proxy.mode", "proxy.virtual-servers"}, unserved...),
+				config.ProxyIPVS:     append([]string{"proxy.mode", "proxy.virtual-servers", "proxy.scheduler"}, unserved...),
 			},
 			script: func(p places) Script {
 				n := p.one.Name
@@ -66,6 +70,23 @@ func proxyFaults() []Fault {
 				s.Break = append(s.Break, on(p.one.Name, "sudo ip addr add %s/32 dev kube-ipvs0", p.one.Address))
 				s.Undo = append([]Action{on(p.one.Name, "if ip -4 -br addr show dev kube-ipvs0 | grep -qF ' %s/32'; then sudo ip addr del %s/32 dev kube-ipvs0; fi",
 					p.one.Address, p.one.Address)}, s.Undo...)
+				return s
+			},
+		},
+		{
+			ID: "other-scheduler", Exercise: "08", workers: 1,
+			Title: "a worker's virtual servers choose by another scheduler",
+			Explanation: "Everything answers, and from the right pods: only which of them takes the next connection is decided otherwise on that node. An " +
+				"ipvsadm -E would not last, for kube-proxy gives its virtual servers the scheduler of its settings every 30 s; so it is in the settings.",
+			Fails: map[config.ProxyMode][]string{config.ProxyIPVS: {"proxy.scheduler"}},
+			script: func(p places) Script {
+				other := config.LeastConnections
+				if p.lab.K3s.IPVSScheduler == other {
+					other = config.RoundRobin
+				}
+				s := p.dropIn(p.one.Name, "other-scheduler", fmt.Sprintf("kube-proxy-arg+: [ipvs-scheduler=%s]", other))
+				// The node is Ready before its kube-proxy has come to the virtual servers.
+				s.Break = append(s.Break, until(p.one.Name, "sudo grep -q '^TCP .* %s ' /proc/net/ip_vs", other))
 				return s
 			},
 		},

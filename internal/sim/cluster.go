@@ -46,10 +46,12 @@ type nodeRecord struct {
 	UID         string            `json:"uid"`
 	Created     time.Time         `json:"created"`
 	Version     int64             `json:"version"`
-	Boot        time.Time         `json:"boot"`  // of the machine; flannel, rules and pods last until the next one
-	Ready       time.Time         `json:"ready"` // from when on, if the service still runs
+	Boot        time.Time         `json:"boot"`        // of the machine; flannel, rules and pods last until the next one
+	Up          time.Time         `json:"up,omitzero"` // when it was Ready first since Boot
+	Ready       time.Time         `json:"ready"`       // from when on, if the service still runs
 	Settings    *k3sSettings      `json:"settings"`
-	Modes       []string          `json:"modes"` // of kube-proxy since Boot: another mode leaves what the one before wrote
+	Modes       []string          `json:"modes"`               // of kube-proxy since Boot: another mode leaves what the one before wrote
+	Scheduler   string            `json:"scheduler,omitempty"` // of the virtual servers, as kube-proxy set it last
 	Subnet      int               `json:"subnet"`
 	InternalIP  netip.Addr        `json:"internalIP"`
 	PublicIP    netip.Addr        `json:"publicIP"` // flannel's end of the tunnels
@@ -450,10 +452,13 @@ func (c *cluster) register(st *clusterState, j joining) bool {
 		delete(st.Deleted, s.NodeName)
 	}
 	if !n.Boot.Equal(j.g.state.Boot) {
-		n.Modes = nil
+		n.Modes, n.Up = nil, j.ready
 	}
 	if !slices.Contains(n.Modes, s.ProxyMode) {
 		n.Modes = append(n.Modes, s.ProxyMode)
+	}
+	if s.ProxyMode == "ipvs" {
+		n.Scheduler = s.Scheduler
 	}
 	if n.Disk != at.Disk {
 		n.Images = nil

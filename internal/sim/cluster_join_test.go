@@ -49,6 +49,7 @@ func TestServiceNeedsItsFiles(t *testing.T) {
 		"foreign address": {"node-ip: 192.168.56.77\n", "true", "failed to find interface with specified node ip"},
 		"no such NIC":     {"flannel-iface: eth9\n", "true", "unable to find interface eth9"},
 		"no module":       {"kube-proxy-arg: [proxy-mode=ipvs]\n", "true", "can't use the IPVS proxier"},
+		"no scheduler":    {"kube-proxy-arg: [proxy-mode=ipvs, ipvs-scheduler=random]\n", "sudo modprobe ip_vs", "can't use the IPVS proxier: no such file"},
 		"bad CIDR":        {"service-cidr: x\n", "true", "invalid CIDR address: x"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -272,10 +273,17 @@ func flannelRules(f firewall, network, own netip.Prefix) {
 		fmt.Sprintf(`FLANNEL-FWD -d %s -m comment --comment "flanneld forward" -j ACCEPT`, network))
 }
 
+// The schedulers of the simulated kernel. With connections that are over at once and count alike, all of them take turns.
+const (
+	schedulers       = "rr wrr lc wlc"
+	defaultScheduler = "rr" // kube-proxy's
+)
+
 // virtualServer is one of IPVS's.
 type virtualServer struct {
 	proto  string
 	addr   netip.AddrPort
+	sched  string
 	sticky bool
 	local  bool // it keeps the sender's address
 	real   []netip.AddrPort
@@ -311,7 +319,8 @@ func (g *guest) virtualServers() []virtualServer {
 			}
 		}
 		add := func(addr netip.Addr, port int, real []netip.AddrPort, external bool) {
-			v := virtualServer{proto: p.Proto, addr: netip.AddrPortFrom(addr, uint16(port)), sticky: p.Sticky, local: external && p.Local, real: slices.Clone(real)}
+			v := virtualServer{proto: p.Proto, addr: netip.AddrPortFrom(addr, uint16(port)), sched: cmp.Or(rec.Scheduler, defaultScheduler),
+				sticky: p.Sticky, local: external && p.Local, real: slices.Clone(real)}
 			if slices.Contains(g.state.Unserved, v.key()) {
 				return
 			}

@@ -309,8 +309,8 @@ func (c *cluster) podStart(p *podRecord) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	from := p.Scheduled
-	if n.Ready.After(from) && n.Boot.After(p.Scheduled) { // the machine was restarted since
-		from = n.Ready
+	if n.Up.After(from) && n.Boot.After(p.Scheduled) { // the machine was restarted since; a restart of k3s leaves containers alone
+		from = n.Up
 	}
 	return from.Add(c.w.options.PodStart), true
 }

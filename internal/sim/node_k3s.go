@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -30,6 +31,7 @@ type k3sSettings struct {
 	ServiceCIDR netip.Prefix `json:"serviceCIDR,omitzero"`
 	Disable     []string     `json:"disable,omitempty"`
 	ProxyMode   string       `json:"proxyMode"`
+	Scheduler   string       `json:"scheduler,omitempty"`  // of IPVS mode; none in the notes of an older labctl is the default
 	ConfigMode  string       `json:"configMode"`           // write-kubeconfig-mode
 	EgressMode  string       `json:"egressMode,omitempty"` // egress-selector-mode
 	Args        []string     `json:"args"`                 // for the annotation k3s.io/node-args
@@ -207,8 +209,11 @@ func (g *guest) interpret(s *k3sSettings, flags map[string][]string, env map[str
 		return fmt.Errorf("unable to find interface %s", s.Iface)
 	}
 	for _, arg := range flags["kube-proxy-arg"] {
-		if k, v, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "="); k == "proxy-mode" {
+		switch k, v, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "="); k {
+		case "proxy-mode":
 			s.ProxyMode = v
+		case "ipvs-scheduler":
+			s.Scheduler = v
 		}
 	}
 	if s.ProxyMode != "iptables" && s.ProxyMode != "ipvs" {
@@ -216,6 +221,12 @@ func (g *guest) interpret(s *k3sSettings, flags map[string][]string, env map[str
 	}
 	if s.ProxyMode == "ipvs" && !slices.Contains(g.state.Modules, "ip_vs") {
 		return errors.New("kube-proxy exited: can't use the IPVS proxier: error getting ipset version, kernel module ip_vs is not loaded")
+	}
+	// kube-proxy knows no names of schedulers: it makes a virtual server with the one that it was given, for which the kernel loads the
+	// module, and ends if that fails. Source: https://github.com/kubernetes/kubernetes/pull/114878 and pkg/proxy/ipvs/ipvs.go (v1.34.3).
+	s.Scheduler = cmp.Or(s.Scheduler, defaultScheduler)
+	if s.ProxyMode == "ipvs" && !slices.Contains(strings.Fields(schedulers), s.Scheduler) {
+		return fmt.Errorf("kube-proxy exited: can't use the IPVS proxier: no such file or directory (the SIMULATED kernel has the schedulers %s)", schedulers)
 	}
 	if s.Role == "server" {
 		return nil
@@ -253,6 +264,9 @@ func (g *guest) startK3s(name string, s *k3sSettings, warnings []string, at time
 	untouched.state, untouched.allRules = &state, nil
 	base := untouched.findFirewall()
 	return g.update(func(st *guestState) {
+		if module := "ip_vs_" + s.Scheduler; s.ProxyMode == "ipvs" && !slices.Contains(st.Modules, module) {
+			st.Modules = append(st.Modules, module)
+		}
 		st.rewriteChains(base)
 		st.restoreNetwork(s.ClusterCIDR)
 		st.log(name, at, warnings...)

@@ -60,7 +60,7 @@ func (v verdict) err() error {
 	return nil
 }
 
-// balance is IPVS's choice of a real server, for what is addressed to the guest. Connections take turns.
+// balance is IPVS's choice of a real server, for what is addressed to the guest. Connections take turns, whichever the scheduler.
 func (g *guest) balance(c *cluster, rec *nodeRecord, p *packet) error {
 	if rec == nil || !slices.Contains(rec.Modes, "ipvs") || !g.owns(p.to.Addr()) {
 		return nil

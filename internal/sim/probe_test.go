@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,5 +178,55 @@ func TestIPVS(t *testing.T) {
 	}
 	if _, err := l.get(t.Context(), "http://192.168.56.11:31885/"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The scheduler of a node's virtual servers is what its k3s was last started with, and in iptables mode of no interest.
+func TestIPVSScheduler(t *testing.T) {
+	l := newLab(t)
+	more := ""
+	settings := func(n int) string {
+		l.run(n, "sudo modprobe ip_vs")
+		if n == 0 { // ServiceLB would publish the nodes' addresses, and w1 take the server's for its own
+			return correct(n) + more + "disable: [servicelb]\n"
+		}
+		return correct(n) + more
+	}
+	more = "kube-proxy-arg: [proxy-mode=ipvs]\n"
+	l.cluster(2, settings)
+	l.demo()
+	shown := func(n int) string {
+		var all []string
+		for _, command := range []string{"sudo ipvsadm -Ln", "cat /proc/net/ip_vs"} {
+			for line := range strings.Lines(l.run(n, command)) {
+				words := strings.Fields(line)
+				if (words[0] == "TCP" || words[0] == "UDP") && !slices.Contains(all, words[2]) {
+					all = append(all, words[2])
+				}
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	for _, step := range []struct{ settings, want string }{
+		{"kube-proxy-arg: [proxy-mode=ipvs]\n", "rr"},
+		{"kube-proxy-arg: [proxy-mode=ipvs, ipvs-scheduler=lc]\n", "lc"},
+		{"kube-proxy-arg: [proxy-mode=ipvs, ipvs-scheduler=lc, ipvs-scheduler=wlc]\n", "wlc"}, // the last one counts
+		{"kube-proxy-arg: [ipvs-scheduler=random]\n", "wlc"},                                  // nothing changes what IPVS mode has left
+		{"kube-proxy-arg: [proxy-mode=ipvs, ipvs-scheduler=]\n", "rr"},
+	} {
+		more = step.settings
+		l.k3s(1, settings(1))
+		l.eventually(func() error {
+			if got := shown(1); got != step.want {
+				return fmt.Errorf("%q: the virtual servers of w1 have %q, not %q", step.settings, got, step.want)
+			}
+			return nil
+		})
+		if got := shown(0); got != "rr" {
+			t.Errorf("%q on w1: the virtual servers of cp1 have %q", step.settings, got)
+		}
+	}
+	if got := l.run(1, "lsmod"); !strings.Contains(got, "ip_vs_lc ") {
+		t.Errorf("lc's module was not loaded:\n%s", got)
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // kernelModules are those that the image's kernel has and somebody loads.
-const kernelModules = "br_netfilter overlay ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc nf_conntrack vxlan xt_conntrack iptable_nat ip_tables ip_set dummy bridge"
+const kernelModules = "br_netfilter overlay ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc ip_vs_wlc nf_conntrack vxlan xt_conntrack iptable_nat ip_tables ip_set dummy bridge"
 
 func runModprobe(_ context.Context, p *process) int {
 	given, names, err := options(p.args, "a q r v")

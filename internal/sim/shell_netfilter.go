@@ -260,7 +260,7 @@ func runIpvsadm(_ context.Context, p *process) int {
 			if v.sticky {
 				flags = fmt.Sprintf(" persistent %d", stickySeconds)
 			}
-			p.printf("%-4s %s rr%s\n", strings.ToUpper(v.proto), v.addr, flags)
+			p.printf("%-4s %s %s%s\n", strings.ToUpper(v.proto), v.addr, v.sched, flags)
 			for _, r := range v.real {
 				p.printf("  -> %-28s Masq    1      0          0         \n", r)
 			}
@@ -302,7 +302,7 @@ func (g *guest) ipVS() string {
 		if v.sticky {
 			flags = fmt.Sprintf("persistent %d FFFFFFFF ", stickySeconds*1000)
 		}
-		fmt.Fprintf(&b, "%-4s %s rr %s\n", strings.ToUpper(v.proto), hex(v.addr), flags)
+		fmt.Fprintf(&b, "%-4s %s %s %s\n", strings.ToUpper(v.proto), hex(v.addr), v.sched, flags)
 		for _, r := range v.real {
 			fmt.Fprintf(&b, "  -> %-15s      Masq    1      0          0         \n", hex(r))
 		}

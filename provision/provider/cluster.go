@@ -19,8 +19,8 @@ import (
 	"github.com/labctl/labctl/k3s"
 )
 
-// clusterInputs are required; beside them there may be registries and proxy, which stand for settings that may hold secrets, and
-// archives, of images that k3s looks for only when it starts.
+// clusterInputs are required; beside them there may be ipvsScheduler, where it is not the default; registries and proxy, which stand for
+// settings that may hold secrets; and archives, of images that k3s looks for only when it starts.
 var clusterInputs = []string{"name", "machine", "version", "source", "podCIDR", "serviceCIDR", "proxyMode"}
 
 // server is k3s on the node with the control plane. Its value tells one cluster from another: it changes when the server
@@ -269,7 +269,7 @@ func (p *Provider) settings(in props, n config.Node, token string) (k3s.Node, k3
 	return k3s.Node{Name: n.Name, Address: n.Address, MAC: labdir.MAC(id, n.Name, 2), User: p.o.Lab.Image.User},
 		k3s.Settings{
 			Version: in.text("version"), Server: p.o.Lab.Server().Address,
-			PodCIDR: pods, ServiceCIDR: services, ProxyMode: in.text("proxyMode"), Token: token,
+			PodCIDR: pods, ServiceCIDR: services, ProxyMode: in.text("proxyMode"), Scheduler: in.text("ipvsScheduler"), Token: token,
 			Network: p.o.Lab.Network.CIDR, Registries: p.o.Lab.Registries, Proxy: p.o.Lab.Proxy,
 		}, err
 }
