@@ -3,6 +3,7 @@ package provision
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -143,6 +144,19 @@ func binaryName(node string) string { return node + binarySuffix }
 
 // imagesName is the name of the resource that is the archives of images on the node of that name.
 func imagesName(node string) string { return node + imagesSuffix }
+
+// NodeOf is the node that a resource is on, by the last part of its type and its name; of those that are on none, the name.
+func NodeOf(kind, name string) string {
+	switch Package + ":index:" + kind {
+	case typeServer, typeAgent:
+		return strings.TrimSuffix(name, clusterSuffix)
+	case typeBinary:
+		return strings.TrimSuffix(name, binarySuffix)
+	case typeImages:
+		return strings.TrimSuffix(name, imagesSuffix)
+	}
+	return name
+}
 
 // made is a resource of the lab. Value is the one output that others use: a path, an adapter's name, a cluster's identity.
 type made struct {

@@ -169,10 +169,7 @@ func thing(kind, name string) string {
 	case "Image", "HostOnlyNetwork":
 		return strings.ToLower(kindName(kind)) // there is one
 	}
-	for _, suffix := range []string{"-k3s", "-binary", "-images"} {
-		name = strings.TrimSuffix(name, suffix)
-	}
-	return strings.ToLower(kindName(kind)) + " " + name
+	return strings.ToLower(kindName(kind)) + " " + provision.NodeOf(kind, name)
 }
 
 // verbs says what is being done to a resource, and that it was done.

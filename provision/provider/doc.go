@@ -1,10 +1,10 @@
 // Package provider makes a lab's resources: it is the Pulumi resource provider "labctl", served to the engine inside this
 // process.
 //
-// provider.go speaks Pulumi's protocol and knows no resource. image.go, network.go, machine.go, binary.go, images.go, cluster.go (server
-// and agents) and manifest.go are the resource types; the other files are what these share. A resource type has three verbs: ensure
-// (make it, or finish or change what is there), read (what is there now) and remove. ensure serves both creation and update, so a run
-// that was killed anywhere is simply run again. The rules the protocol sets, each found by a failing run:
+// provider.go speaks Pulumi's protocol and knows no resource. image.go, network.go, machine.go, node_binary.go, node_images.go,
+// cluster.go (server and agents) and manifest.go are the resource types; the other files are what these share. A resource type has
+// three verbs: ensure (make it, or finish or change what is there), read (what is there now) and remove. ensure serves both creation
+// and update, so a run that was killed anywhere is simply run again. The rules the protocol sets, each found by a failing run:
 //
 //   - a failed creation of something that exists says so (ErrorResourceInitFailed), so that the next run finishes it and
 //     destroy finds it;
