@@ -280,6 +280,11 @@ func (g *guest) joinable(u unit) (server *guest, ready time.Time, why string, er
 	if !ok || target.Port() != "6443" {
 		return failed("connect: connection refused")
 	}
+	if err := g.calls(server, address); errors.Is(err, errLost) {
+		return failed("i/o timeout")
+	} else if err != nil {
+		return failed("connect: connection refused")
+	}
 	ready = u.Since
 	if from.After(ready) {
 		ready = from
@@ -587,11 +592,40 @@ func (c *cluster) connected(n *nodeRecord) bool {
 	if g == nil || !g.state.Boot.Equal(n.Boot) {
 		return false
 	}
-	if _, u, ok := g.k3sUnit(); !ok || !u.Since.Equal(n.Start) {
+	_, u, ok := g.k3sUnit()
+	if !ok || !u.Since.Equal(n.Start) {
 		return false
 	}
 	server := c.up[c.disk]
-	return n.Disk == c.disk || server != nil && g.wired(server)
+	if server == nil || n.Disk == c.disk {
+		return n.Disk == c.disk
+	}
+	return g.wired(server) && g.calls(server, g.serverAddress(u)) == nil
+}
+
+// serverAddress is where the agent on this guest looks for its server; the zero address if it finds none.
+func (g *guest) serverAddress(u unit) netip.Addr {
+	target, err := url.Parse(u.K3s.Server)
+	if err != nil {
+		return netip.Addr{}
+	}
+	if address, err := netip.ParseAddr(target.Hostname()); err == nil {
+		return address
+	}
+	address, _ := g.lookup(target.Hostname()) // zero beside an error
+	return address
+}
+
+// calls is what the filters of both guests do to an agent's call of the API server at an address; nil if it passes.
+func (g *guest) calls(server *guest, address netip.Addr) error {
+	if len(g.state.Chains) == 0 && len(server.state.Chains) == 0 { // the rules of k3s's own let it pass
+		return nil
+	}
+	p := g.open("tcp", nil, netip.AddrPortFrom(address, 6443))
+	if r, ok := g.routeTo(address); ok {
+		p.out = r.Dev
+	}
+	return g.sends(p, server)
 }
 
 // lookup resolves a name by the guest's /etc/hosts.

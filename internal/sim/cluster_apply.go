@@ -204,8 +204,6 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 	}
 	body := maps.Clone(d.body)
 	switch d.kind.Name {
-	case "Pod", "EndpointSlice", "Endpoints":
-		return nil, fmt.Errorf("error: the SIMULATED API server does not take a %s", d.kind.Name)
 	case "Deployment", "DaemonSet":
 		labels := stringMap(dig(body, "spec", "template", "metadata", "labels"))
 		selector := dig(body, "spec", "selector", "matchLabels")
@@ -226,6 +224,15 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 			if err := probeProblem(mapOf(ctr)); err != nil {
 				return nil, invalid("spec.template.spec.containers[%d].readinessProbe: %v", n, err)
 			}
+			if err := programProblem(mapOf(ctr)); err != nil {
+				return nil, invalid("spec.template.spec.containers[%d].args: %v", n, err)
+			}
+		}
+		if have != nil && !maps.Equal(stringMap(selector), stringMap(dig(have.Body, "spec", "selector", "matchLabels"))) {
+			return nil, invalid("spec.selector: Invalid value: field is immutable")
+		}
+		if n := number(dig(body, "spec", "replicas")); n < 0 {
+			return nil, invalid("spec.replicas: Invalid value: %d: must be greater than or equal to 0", n)
 		}
 	case "Ingress":
 		if why := ingressProblem(body); why != "" {
@@ -237,50 +244,12 @@ func (c *cluster) admit(st *clusterState, d document, have *object) (map[string]
 		}
 		body["spec"] = spec
 	case "Service":
-		spec := maps.Clone(mapOf(body["spec"]))
-		body["spec"] = spec
-		name := d.namespace + "/" + d.name
-		if ip, _ := spec["clusterIP"].(string); ip == "" {
-			if have != nil {
-				spec["clusterIP"] = dig(have.Body, "spec", "clusterIP")
-			} else {
-				spec["clusterIP"] = st.freeServiceIP(name)
-			}
-		} else if why := st.refusedIP(ip, have); why != "" {
-			return nil, invalid("%s", why)
+		if err := st.admitService(d, body, have); err != nil {
+			return nil, invalid("%v", err)
 		}
-		typ, _ := spec["type"].(string)
-		ports, _ := spec["ports"].([]any)
-		if len(ports) == 0 {
-			return nil, invalid("spec.ports: Required value")
-		}
-		for n, raw := range ports {
-			m, ok := raw.(map[string]any)
-			if !ok {
-				return nil, invalid("spec.ports[%d]: Invalid value", n)
-			}
-			m = maps.Clone(m)
-			ports[n] = m
-			if m["protocol"] == nil {
-				m["protocol"] = "TCP"
-			}
-			if m["targetPort"] == nil {
-				m["targetPort"] = m["port"]
-			}
-			if typ != "NodePort" && typ != "LoadBalancer" {
-				continue
-			}
-			wanted := number(m["nodePort"])
-			if user := st.nodePortUser(wanted); wanted != 0 && user != nil && user != have {
-				return nil, invalid("spec.ports[%d].nodePort: Invalid value: %d: provided port is already allocated", n, wanted)
-			}
-			if wanted != 0 && (wanted < 30000 || wanted > 32767) {
-				return nil, invalid("spec.ports[%d].nodePort: Invalid value: %d: provided port is not in the valid range. The range of valid ports is 30000-32767", n, wanted)
-			}
-			if wanted == 0 {
-				m["nodePort"] = float64(st.freeNodePort(name + fmt.Sprint(n)))
-			}
-		}
+	}
+	if err := fieldProblem(d.kind.Name, body); err != nil {
+		return nil, err
 	}
 	return body, nil
 }
@@ -452,6 +421,9 @@ func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {
 	}
 	field := map[string]string{"label": "labels", "annotate": "annotations"}[verb]
 	for _, i := range slices.Concat(groups...) {
+		if err := overwritten(i, field, changes); err != nil && !is(r.flags, "overwrite") {
+			return p.errorf("%v", err)
+		}
 		if err := c.change(func(st *clusterState) error {
 			apply := func(put func(k, v string), remove func(k string)) {
 				for _, ch := range changes {
@@ -495,6 +467,21 @@ func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {
 	return 0
 }
 
+// overwritten is why labels or annotations that an object has already may not be set to something else.
+func overwritten(i item, field string, changes []string) error {
+	have := stringMap(dig(i.body, "metadata", field))
+	if all, ok := dig(i.body, "metadata", field).(map[string]string); ok {
+		have = all
+	}
+	for _, ch := range changes {
+		k, v, ok := strings.Cut(ch, "=")
+		if was, there := have[k]; ok && there && was != v {
+			return fmt.Errorf("error: '%s' already has a value (%s), and --overwrite is false", k, was)
+		}
+	}
+	return nil
+}
+
 func (p *process) kubectlCordon(c *cluster, r *request, on bool) int {
 	word := map[bool]string{true: "cordoned", false: "uncordoned"}[on]
 	for _, name := range r.words {
@@ -523,7 +510,7 @@ type taint struct {
 
 // kubectlTaint is kubectl taint node NAME KEY[=VALUE]:EFFECT… or KEY[:EFFECT]-.
 func (p *process) kubectlTaint(c *cluster, r *request) int {
-	if len(r.words) < 3 || !strings.HasPrefix(r.words[0], "no") {
+	if k, ok := kindNamed(append(r.words, "")[0]); !ok || k.Name != "Node" || len(r.words) < 3 {
 		return p.errorf("error: the SIMULATED kubectl does not know taint %s", strings.Join(r.words, " "))
 	}
 	name, done := r.words[1], "tainted"

@@ -13,6 +13,9 @@ func (n *nodeRecord) ghost() bool { return n.Disk == "" }
 
 // applyNode makes such a node. Those that registered themselves are not changed.
 func (c *cluster) applyNode(st *clusterState, d document) (string, error) {
+	if err := fieldProblem("Node", d.body); err != nil {
+		return "", err
+	}
 	text, _ := dig(d.body, "spec", "podCIDR").(string)
 	cidr, err := netip.ParsePrefix(text)
 	if err != nil || cidr.Bits() != 24 || cidr != cidr.Masked() || !st.Settings.ClusterCIDR.Contains(cidr.Addr()) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -50,11 +51,37 @@ type request struct {
 	after     []string // what follows --
 }
 
-const kubectlOptions = "n= namespace= A all-namespaces o= output= l= selector= f= filename= kubeconfig= request-timeout= raw= ignore-not-found= wait= timeout= " +
-	"replicas= force now grace-period= p= patch= type= overwrite no-headers tail= sort-by= dry-run= c= container= client short server-side force-conflicts all cascade= v= show-labels i t rule="
+// kubectlFlags are the flags that each command knows. Of those that only change when or how something is done, and not what, the model
+// makes nothing.
+func kubectlFlags(verb string) (flags string, known bool) {
+	const (
+		every  = "n= namespace= kubeconfig= request-timeout= v= "
+		choose = "A all-namespaces l= selector= "
+	)
+	flags, known = map[string]string{
+		"version":  "client",
+		"get":      choose + "o= output= ignore-not-found= no-headers sort-by= raw=",
+		"describe": choose,
+		"apply":    "f= filename= dry-run=",
+		"create":   "f= filename= rule=",
+		"delete":   choose + "f= filename= all ignore-not-found= wait= timeout= now force grace-period=",
+		"rollout":  choose + "timeout=",
+		"exec":     "i t c= container=",
+		"logs":     "c= container= tail=",
+		"scale":    choose + "replicas=",
+		"patch":    "p= patch= type=",
+		"label":    choose + "overwrite",
+		"annotate": choose + "overwrite",
+		"taint":    "overwrite",
+		"cordon":   "",
+		"uncordon": "",
+	}[verb]
+	return every + flags, known
+}
 
-func parseKubectl(args []string) (*request, error) {
-	r := &request{namespace: "default"}
+// parseKubectl reads a command line. The command is its first word, wherever that stands among the flags.
+func parseKubectl(args []string) (verb string, r *request, err error) {
+	r = &request{namespace: "default"}
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, r.after = args[:i], args[i+1:]
 	}
@@ -65,18 +92,51 @@ func parseKubectl(args []string) (*request, error) {
 			args[i] = a + "=true"
 		}
 	}
-	given, words, err := options(args, kubectlOptions)
-	if err != nil {
-		return nil, err
+	if verb, err = kubectlVerb(args); err != nil {
+		return "", nil, err
 	}
-	r.flags, r.words = given, words
+	flags, known := kubectlFlags(verb)
+	if !known {
+		return "", nil, fmt.Errorf("the SIMULATED kubectl does not know the command %q", verb)
+	}
+	given, words, err := options(args, flags)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(r.after) > 0 && verb != "exec" {
+		return "", nil, fmt.Errorf("the SIMULATED kubectl %s knows nothing after --", verb)
+	}
+	r.flags, r.words = given, words[1:]
 	r.output = given["o"] + given["output"]
 	r.selector = given["l"] + given["selector"]
 	r.all = is(given, "A", "all-namespaces")
 	if ns := given["n"] + given["namespace"]; ns != "" {
 		r.namespace = ns
 	}
-	return r, nil
+	return verb, r, selectorProblem(r.selector)
+}
+
+// kubectlVerb is the first word that is neither a flag nor the value of one that may stand before a command.
+func kubectlVerb(args []string) (string, error) {
+	flags, _ := kubectlFlags("")
+	for i := 0; i < len(args); i++ {
+		if !strings.HasPrefix(args[i], "-") {
+			return args[i], nil
+		}
+		name := strings.TrimLeft(args[i], "-")
+		if slices.Contains(strings.Fields(flags), name+"=") {
+			i++
+		}
+	}
+	return "", errors.New("the SIMULATED kubectl needs a command")
+}
+
+// selectorProblem refuses what matchesSelector does not know.
+func selectorProblem(selector string) error {
+	if selector == "" || regexp.MustCompile(`^[\w./-]+((!=|==?)[\w.-]*)?(,[\w./-]+((!=|==?)[\w.-]*)?)*$`).MatchString(selector) {
+		return nil
+	}
+	return fmt.Errorf("the SIMULATED kubectl does not know the selector %q", selector)
 }
 
 func (p *process) errorf(format string, args ...any) int {
@@ -86,15 +146,10 @@ func (p *process) errorf(format string, args ...any) int {
 
 // runKubectl talks to the API server that the kubeconfig names.
 func runKubectl(ctx context.Context, p *process) int {
-	r, err := parseKubectl(p.args)
+	verb, r, err := parseKubectl(p.args)
 	if err != nil {
 		return p.errorf("error: %v\nSee 'kubectl --help' for usage.", err)
 	}
-	if len(r.words) == 0 {
-		return p.errorf("error: the SIMULATED kubectl needs a command")
-	}
-	verb := r.words[0]
-	r.words = r.words[1:]
 	version, err := p.guest.k3sVersion("/usr/local/bin/k3s")
 	if err != nil {
 		return p.errorf("error: %v", err)
@@ -138,7 +193,7 @@ func runKubectl(ctx context.Context, p *process) int {
 	case "cordon", "uncordon":
 		return p.kubectlCordon(c, r, verb == "cordon")
 	}
-	return p.errorf("error: the SIMULATED kubectl does not know the command %q", verb)
+	return p.errorf("error: the SIMULATED kubectl does not know the command %q", verb) // it is in kubectlFlags
 }
 
 // api finds the cluster by the kubeconfig, as k3s's kubectl does: --kubeconfig, KUBECONFIG, k3s's own, ~/.kube/config.
@@ -459,6 +514,11 @@ func (p *process) kubectlRollout(ctx context.Context, c *cluster, r *request) in
 	groups, _, err := c.selected(r)
 	if err != nil {
 		return p.errorf("%v", err)
+	}
+	for _, i := range slices.Concat(groups...) {
+		if i.kind.Name != "Deployment" && i.kind.Name != "DaemonSet" {
+			return p.errorf("error: no rollouter has been implemented for %q", i.kind.Name)
+		}
 	}
 	limit := notifyLimit
 	if v, ok := r.flags["timeout"]; ok {

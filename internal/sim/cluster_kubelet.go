@@ -2,14 +2,18 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // kubelet finds the pod that exec and logs name, by way of the kubelet that the API server reaches for it.
 func (p *process) kubelet(c *cluster, r *request) (*podRecord, *guest, int) {
-	if len(r.words) == 0 {
+	switch {
+	case len(r.words) == 0:
 		return nil, nil, p.errorf("error: pod, type/name or --filename must be specified")
+	case len(r.words) > 1:
+		return nil, nil, p.errorf("error: the SIMULATED kubectl asks one pod only, and takes a container by -c: %q", r.words[1:])
 	}
 	name := strings.TrimPrefix(strings.TrimPrefix(r.words[0], "pod/"), "pods/")
 	var pod *podRecord
@@ -24,6 +28,9 @@ func (p *process) kubelet(c *cluster, r *request) (*podRecord, *guest, int) {
 	}
 	if pod == nil {
 		return nil, nil, p.errorf("Error from server (NotFound): pods %q not found", name)
+	}
+	if name := r.flags["c"] + r.flags["container"]; name != "" && !slices.ContainsFunc(pod.containers(), func(c map[string]any) bool { return c["name"] == name }) {
+		return nil, nil, p.errorf("Error from server (BadRequest): container %s is not valid for pod %s", name, pod.Name)
 	}
 	if pod.Node == "" || !c.podStarted(pod) {
 		return nil, nil, p.errorf("Error from server (BadRequest): pod %s does not have a host assigned", pod.Name)

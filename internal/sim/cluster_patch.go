@@ -66,6 +66,9 @@ func (p *process) jsonPatch(c *cluster, r *request, text string) int {
 	return p.patch(c, r, func(body map[string]any) (map[string]any, error) {
 		var v any = body
 		for _, op := range operations {
+			if !slices.Contains([]string{"add", "replace", "remove"}, op.Op) {
+				return nil, fmt.Errorf("error: the SIMULATED API server does not know the operation %q", op.Op)
+			}
 			keys := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 			for i, k := range keys {
 				keys[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(k)

@@ -227,27 +227,21 @@ func (c *cluster) ipvsRules(f firewall) {
 func (c *cluster) hostPorts(f firewall, rec *nodeRecord) {
 	var lines []string
 	for _, p := range c.podsOn(rec.Name) {
-		var ports []string
+		ports := map[string][]string{} // by protocol
 		chain := "CNI-DN-" + hexOf(21, "portmap", p.UID)
 		var own []string
-		for _, ctr := range p.containers() {
-			list, _ := ctr["ports"].([]any)
-			for _, port := range list {
-				host := number(dig(port, "hostPort"))
-				if host == 0 {
-					continue
-				}
-				ports = append(ports, fmt.Sprint(host))
-				own = append(own, fmt.Sprintf("%s -s %s -p tcp -m tcp --dport %d -j CNI-HOSTPORT-SETMARK", chain, rec.subnet(c.state), host),
-					fmt.Sprintf("%s -s 127.0.0.1/32 -p tcp -m tcp --dport %d -j CNI-HOSTPORT-SETMARK", chain, host),
-					fmt.Sprintf("%s -p tcp -m tcp --dport %d -j DNAT --to-destination %s:%d", chain, host, p.IP, number(dig(port, "containerPort"))))
-			}
+		for _, h := range p.hostPorts() {
+			ports[h.proto] = append(ports[h.proto], fmt.Sprint(h.port))
+			match := fmt.Sprintf("-p %s -m %[1]s --dport %d", h.proto, h.port)
+			own = append(own, fmt.Sprintf("%s -s %s %s -j CNI-HOSTPORT-SETMARK", chain, rec.subnet(c.state), match),
+				fmt.Sprintf("%s -s 127.0.0.1/32 %s -j CNI-HOSTPORT-SETMARK", chain, match),
+				fmt.Sprintf("%s %s -j DNAT --to-destination %s:%d", chain, match, p.IP, h.into))
 		}
-		if ports != nil {
-			lines = append(lines, fmt.Sprintf(`CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \"cbr0\" id: \"%s\"" -m multiport --dports %s -j %s`,
-				hexOf(64, p.UID), strings.Join(ports, ","), chain))
-			lines = append(lines, own...)
+		for _, proto := range sortedKeys(ports) {
+			lines = append(lines, fmt.Sprintf(`CNI-HOSTPORT-DNAT -p %s -m comment --comment "dnat name: \"cbr0\" id: \"%s\"" -m multiport --dports %s -j %s`,
+				proto, hexOf(64, p.UID), strings.Join(ports[proto], ","), chain))
 		}
+		lines = append(lines, own...)
 	}
 	if lines == nil {
 		return

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +20,36 @@ func probeProblem(container map[string]any) error {
 		return nil
 	}
 	return errors.New("the SIMULATED kubelet knows readiness probes by httpGet and tcpSocket, and by exec of true and of false")
+}
+
+// programProblem is why the model cannot say what a container's program does; nil if it can. Only whoami's port is known.
+func programProblem(container map[string]any) error {
+	repository, _ := imageOf(container)
+	list, _ := container["args"].([]any)
+	switch {
+	case repository == "busybox":
+		return errors.New("the SIMULATED kubelet knows nothing that goes on running in busybox")
+	case len(list) > 0 && repository != "traefik/whoami":
+		return fmt.Errorf("the SIMULATED kubelet knows no arguments of %s", repository)
+	case len(list) > 0 && whoamiPort(list) == "":
+		return fmt.Errorf("the SIMULATED whoami knows --port N only, not %v", list)
+	}
+	return nil
+}
+
+// whoamiPort is where whoami listens with these arguments; empty if they hold anything else.
+func whoamiPort(args []any) string {
+	var words []string
+	for _, a := range args {
+		words = append(words, strings.Split(fmt.Sprint(a), "=")...)
+	}
+	if len(words) != 2 || words[0] != "--port" && words[0] != "-port" {
+		return ""
+	}
+	if _, err := portOf(words[1]); err != nil {
+		return ""
+	}
+	return words[1]
 }
 
 // probed reports whether the readiness probe of a pod's container succeeds, once it runs. A container without one is ready.

@@ -37,9 +37,9 @@ func kinds() []kind {
 }
 
 func kindNamed(name string) (kind, bool) {
-	name, _, _ = strings.Cut(strings.ToLower(name), ".") // deployments.apps
+	name, group, qualified := strings.Cut(strings.ToLower(name), ".") // deployments.apps
 	for _, k := range kinds() {
-		if name == k.Plural || name == strings.ToLower(k.Name) || slices.Contains(k.Short, name) {
+		if (name == k.Plural || name == strings.ToLower(k.Name) || slices.Contains(k.Short, name)) && (!qualified || group == k.Group) {
 			return k, true
 		}
 	}

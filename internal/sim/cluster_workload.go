@@ -27,6 +27,7 @@ type podRecord struct {
 	Labels    map[string]string `json:"labels"`
 	Spec      map[string]any    `json:"spec"`
 	Node      string            `json:"node,omitempty"` // empty: not scheduled
+	For       string            `json:"for,omitempty"`  // the one node that a DaemonSet wants it on
 	IP        netip.Addr        `json:"ip,omitzero"`
 	Bridge    string            `json:"bridge,omitempty"`  // that its network is on; empty: cni0, which is flannel's
 	Gateway   netip.Prefix      `json:"gateway,omitzero"`  // of such another bridge
@@ -49,11 +50,11 @@ func (c *cluster) control(st *clusterState) {
 		if p.Owner.Kind == "Job" {
 			return false
 		}
-		o := st.object(p.Owner.Kind, p.Namespace, p.Owner.Name)
-		if o == nil || o.UID != p.Owner.UID || p.Node == "" {
+		o, on := st.object(p.Owner.Kind, p.Namespace, p.Owner.Name), cmp.Or(p.Node, p.For)
+		if o == nil || o.UID != p.Owner.UID || on == "" {
 			return o == nil || o.UID != p.Owner.UID
 		}
-		n := st.node(p.Node)
+		n := st.node(on)
 		return n == nil || n.repels(p, "NoExecute")
 	})
 	c.serviceLB(st)
@@ -159,24 +160,26 @@ func rollingUpdate(o *object, want int) (surge, missing int) {
 	return surge, missing
 }
 
+// controlDaemonSet keeps a pod for each node that the set selects and that does not repel it. Whether the pod finds room there is another
+// matter.
 func (c *cluster) controlDaemonSet(st *clusterState, o *object) {
-	hash := templateHash(o)
-	on := map[string]bool{}
+	hash, like := templateHash(o), templatePod(o, "")
+	have := map[string]bool{}
 	st.Pods = slices.DeleteFunc(st.Pods, func(p *podRecord) bool {
 		if p.Owner.UID != o.UID {
 			return false
 		}
-		keep := p.Hash == hash && !on[p.Node]
-		on[p.Node] = on[p.Node] || keep
+		on := cmp.Or(p.Node, p.For)
+		keep := p.Hash == hash && !have[on] && selects(like.Spec["nodeSelector"], st.node(on).Labels)
+		have[on] = have[on] || keep
 		return !keep
 	})
 	for _, n := range st.Nodes {
-		if !on[n.Name] && selects(dig(o.Body, "spec", "template", "spec", "nodeSelector"), n.Labels) && !n.repels(&podRecord{Spec: mapOf(dig(o.Body, "spec", "template", "spec"))}, "NoSchedule", "NoExecute") {
+		if !have[n.Name] && selects(like.Spec["nodeSelector"], n.Labels) && !n.repels(like, "NoSchedule", "NoExecute") {
 			p := c.newPod(st, o, hash)
-			p.Name = o.Name + "-" + wordOf(5, p.UID)
+			p.Name, p.For = o.Name+"-"+wordOf(5, p.UID), n.Name
 			p.Labels["controller-revision-hash"] = hash
 			p.Labels["pod-template-generation"] = fmt.Sprint(o.Generation)
-			c.bind(st, p, n)
 		}
 	}
 }
@@ -200,6 +203,14 @@ func templatePod(o *object, hash string) *podRecord {
 // schedule puts a pod on the ready node that has the fewest pods of its kind, then the fewest pods, then comes first. So
 // pods spread over the nodes, as the scheduler does by default; topologySpreadConstraints may keep a node from having any more.
 func (c *cluster) schedule(st *clusterState, p *podRecord) {
+	if n := st.node(p.For); n != nil { // one of a DaemonSet's, whatever its node is like
+		if st.portsTaken(p, n) {
+			p.Problem = fmt.Sprintf("0/%d nodes are available: 1 %s.", len(st.Nodes), noPorts)
+			return
+		}
+		c.bind(st, p, n)
+		return
+	}
 	type load struct{ own, all int }
 	loads := map[string]load{}
 	for _, other := range st.Pods {
@@ -222,6 +233,8 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 			reasons["node(s) had untolerated taint(s)"]++
 		case !selects(p.Spec["nodeSelector"], n.Labels):
 			reasons["node(s) didn't match Pod's node affinity/selector"]++
+		case st.portsTaken(p, n):
+			reasons[noPorts]++
 		case !st.maySpread(p, n):
 			reasons["node(s) didn't match pod topology spread constraints"]++
 		default:
@@ -241,6 +254,38 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 	c.bind(st, p, best)
 }
 
+const noPorts = "node(s) didn't have free ports for the requested pod ports"
+
+// portsTaken reports whether a pod asks for a port of the node itself that another pod there has.
+func (st *clusterState) portsTaken(p *podRecord, n *nodeRecord) bool {
+	wanted := p.hostPorts()
+	return len(wanted) > 0 && slices.ContainsFunc(st.Pods, func(o *podRecord) bool {
+		return o.Node == n.Name && o != p && !o.Completed && slices.ContainsFunc(o.hostPorts(), func(have hostPort) bool {
+			return slices.ContainsFunc(wanted, func(w hostPort) bool { return w.proto == have.proto && w.port == have.port })
+		})
+	})
+}
+
+// hostPort is a port of its node that a container asks for.
+type hostPort struct {
+	proto      string // tcp or udp
+	port, into int
+}
+
+func (p *podRecord) hostPorts() []hostPort {
+	var all []hostPort
+	for _, ctr := range p.containers() {
+		list, _ := ctr["ports"].([]any)
+		for _, port := range list {
+			if n := number(dig(port, "hostPort")); n != 0 {
+				proto, _ := dig(port, "protocol").(string)
+				all = append(all, hostPort{strings.ToLower(cmp.Or(proto, "TCP")), n, number(dig(port, "containerPort"))})
+			}
+		}
+	}
+	return all
+}
+
 // maySpread reports whether a pod's topologySpreadConstraints that must hold still do with it on that node. As the scheduler does by default,
 // a node that a pod may not go to for its taints counts as one without such pods.
 func (st *clusterState) maySpread(p *podRecord, on *nodeRecord) bool {
@@ -248,8 +293,11 @@ func (st *clusterState) maySpread(p *podRecord, on *nodeRecord) bool {
 	for _, raw := range list {
 		c := mapOf(raw)
 		key, _ := c["topologyKey"].(string)
-		if c["whenUnsatisfiable"] == "ScheduleAnyway" || on.Labels[key] == "" {
+		switch {
+		case c["whenUnsatisfiable"] == "ScheduleAnyway":
 			continue
+		case on.Labels[key] == "":
+			return false
 		}
 		pods := map[string]int{}
 		for _, n := range st.Nodes {
@@ -531,8 +579,17 @@ func (c *cluster) serviceLB(st *clusterState) {
 	st.Objects = slices.DeleteFunc(st.Objects, func(o *object) bool {
 		return o.Kind == "DaemonSet" && o.Namespace == "kube-system" && strings.HasPrefix(o.Name, "svclb-") && wanted[o.Name] == nil
 	})
+	// Once a node has this label, only those that have it take part.
+	const label = "svccontroller.k3s.cattle.io/enablelb"
+	limited := slices.ContainsFunc(st.Nodes, func(n *nodeRecord) bool { return n.Labels[label] == "true" })
+	limit := func(body map[string]any) {
+		if delete(mapOf(dig(body, "spec", "template", "spec")), "nodeSelector"); limited {
+			set(body, map[string]any{label: "true"}, "spec", "template", "spec", "nodeSelector")
+		}
+	}
 	for _, name := range sortedKeys(wanted) {
-		if st.object("DaemonSet", "kube-system", name) != nil {
+		if have := st.object("DaemonSet", "kube-system", name); have != nil {
+			limit(have.Body)
 			continue
 		}
 		svc := wanted[name]
@@ -546,6 +603,7 @@ func (c *cluster) serviceLB(st *clusterState) {
 		body["kind"] = "DaemonSet"
 		delete(body["spec"].(map[string]any), "replicas")
 		set(body, containers, "spec", "template", "spec", "containers")
+		limit(body)
 		c.put(st, &object{Kind: "DaemonSet", Namespace: "kube-system", Name: name, Body: body})
 	}
 }
@@ -586,7 +644,7 @@ func numberOf(parts ...string) uint32 {
 func (st *clusterState) nodePortUser(n int) *object {
 	for _, o := range st.Objects {
 		for _, p := range servicePorts(o) {
-			if p.NodePort == n {
+			if p.NodePort == n && n != 0 {
 				return o
 			}
 		}

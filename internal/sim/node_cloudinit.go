@@ -31,7 +31,7 @@ type userData struct {
 
 // harmless are the settings of cloud-config that change nothing that the model shows.
 const harmless = "preserve_hostname manage_etc_hosts locale timezone disable_root ssh_pwauth ssh_deletekeys ssh_genkeytypes " +
-	"package_update package_upgrade growpart resize_rootfs swap ssh fqdn chpasswd ntp apt final_message"
+	"package_update package_upgrade growpart resize_rootfs final_message"
 
 // cloudInit applies the attached seed. What cannot be applied is a problem in result.json, as with the real one; only a
 // failure of the simulation itself is an error.
@@ -64,9 +64,27 @@ func (g *guest) cloudInit() error {
 	} else if err := yaml.Unmarshal(data, &user); err != nil {
 		problem("user-data: %v", err)
 	}
-	for _, key := range sortedKeys(keys) {
-		if !slices.Contains(strings.Fields(harmless+" hostname users ssh_keys write_files bootcmd runcmd"), key) {
-			problem("user-data: the SIMULATED cloud-init does not know %q", key)
+	unknown := func(where string, given any, known string) {
+		for _, key := range sortedKeys(mapOf(given)) {
+			if !slices.Contains(strings.Fields(known), key) {
+				problem("%s: the SIMULATED cloud-init does not know %q", where, key)
+			}
+		}
+	}
+	unknown("user-data", keys, harmless+" hostname users ssh_keys write_files bootcmd runcmd")
+	unknown("ssh_keys", keys["ssh_keys"], "ed25519_private ed25519_public rsa_private rsa_public ecdsa_private ecdsa_public")
+	for where, known := range map[string]string{"users": "name sudo ssh_authorized_keys groups shell lock_passwd gecos", "write_files": "path permissions owner content append"} {
+		list, _ := keys[where].([]any)
+		for _, e := range list {
+			unknown(where, e, known)
+		}
+	}
+	var plan map[string]any
+	if err := yaml.Unmarshal(seed["network-config"], &plan); err == nil { // else it is told below
+		unknown("network-config", plan, "version ethernets")
+		for _, e := range mapOf(plan["ethernets"]) {
+			unknown("network-config", e, "match dhcp4 addresses accept-ra dhcp-identifier") // the last two change nothing that the model shows
+			unknown("network-config", dig(e, "match"), "macaddress")
 		}
 	}
 	network, err := parseNetwork(seed["network-config"])

@@ -51,6 +51,48 @@ const (
 		"embedded-registry egress-selector-mode default-local-storage-path secrets-encryption etcd-expose-metrics"
 )
 
+// What of these the model does something about, and what changes nothing that it shows. Anything else is refused: taken and ignored, it
+// would make a lab look well that is not.
+const (
+	modelledFlags = "config token token-file server node-name node-ip node-external-ip flannel-iface kube-proxy-arg " +
+		"tls-san cluster-cidr service-cidr write-kubeconfig-mode disable egress-selector-mode"
+	harmlessFlags = "debug selinux snapshotter prefer-bundled-bin lb-server-port protect-kernel-defaults tls-san-security " +
+		"disable-network-policy secrets-encryption etcd-expose-metrics default-local-storage-path"
+	modelledProxyArgs = "proxy-mode ipvs-sync-period iptables-sync-period"
+)
+
+// unmodelled says which setting the model cannot take; nil if there is none. An empty one is as good as none.
+func unmodelled(flags map[string][]string, env map[string]string) error {
+	for _, name := range sortedKeys(flags) {
+		given := slices.ContainsFunc(flags[name], func(v string) bool { return v != "" })
+		if given && !slices.Contains(strings.Fields(modelledFlags+" "+harmlessFlags), name) {
+			return fmt.Errorf("the SIMULATED k3s does not know what --%s changes", name)
+		}
+	}
+	for _, arg := range flags["kube-proxy-arg"] {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		if !slices.Contains(strings.Fields(modelledProxyArgs), name) {
+			return fmt.Errorf("the SIMULATED kube-proxy does not know what --%s changes", name)
+		}
+	}
+	if mode := flags["egress-selector-mode"]; len(mode) > 0 && !slices.Contains([]string{"agent", "disabled"}, mode[len(mode)-1]) {
+		return fmt.Errorf("the SIMULATED k3s does not know the egress-selector-mode %q", mode[len(mode)-1])
+	}
+	for _, name := range flags["disable"] {
+		for _, part := range strings.Split(name, ",") {
+			if !slices.ContainsFunc(addons(), func(a addon) bool { return a.name == part }) && part != "servicelb" {
+				return fmt.Errorf("the SIMULATED k3s has no component %q to disable", part)
+			}
+		}
+	}
+	for _, name := range sortedKeys(env) {
+		if strings.HasPrefix(name, "K3S_") && name != "K3S_TOKEN" && name != "K3S_URL" {
+			return fmt.Errorf("the SIMULATED k3s does not know what the variable %s changes", name)
+		}
+	}
+	return nil
+}
+
 // k3sVersion reads the version out of a k3s binary; an error if that file is none, or may not be executed.
 func (g *guest) k3sVersion(p string) (string, error) {
 	info, err := g.files.stat(p, true)
@@ -157,6 +199,9 @@ func (g *guest) k3sSettings(version string, argv []string, env map[string]string
 }
 
 func (g *guest) interpret(s *k3sSettings, flags map[string][]string, env map[string]string) error {
+	if err := unmodelled(flags, env); err != nil {
+		return err
+	}
 	last := func(name, otherwise string) string {
 		if v := flags[name]; len(v) > 0 {
 			return v[len(v)-1]
@@ -319,7 +364,7 @@ func (g *guest) initServer(s *k3sSettings, at time.Time) error {
 }
 
 // restoreNetwork is what else k3s repairs when it starts: the virtual servers, kube-ipvs0, flannel.1 and the routes into it.
-// flannel keeps a device that is there with its MAC, and announces that.
+// flannel keeps a device that is there with its MAC, and announces that; it sets its routes in place of any others to other nodes' pods.
 func (st *guestState) restoreNetwork(pods netip.Prefix) {
 	st.Unserved = nil
 	delete(st.Links, "kube-ipvs0")
@@ -331,6 +376,7 @@ func (st *guestState) restoreNetwork(pods netip.Prefix) {
 		st.Links["flannel.1"] = kept
 	}
 	st.Routes = slices.DeleteFunc(st.Routes, func(c routeChange) bool {
-		return c.Delete && pods.Overlaps(c.Route.prefix()) && c.Route.prefix().Bits() > 0
+		to := c.Route.prefix()
+		return pods.Overlaps(to) && to.Bits() > 0 && (c.Delete || to.Bits() == 24 && c.Route.Metric == 0)
 	})
 }

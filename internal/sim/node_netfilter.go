@@ -38,7 +38,7 @@ type rule struct {
 	src, dst           prefixMatch
 	in, out            nameMatch
 	proto              string
-	sports, dports     []portRange
+	sports, dports     portMatch
 	srcLocal, dstLocal bool
 	states             []string // of conntrack; nil: any
 	notStates          bool
@@ -76,8 +76,13 @@ type markMatch struct {
 
 type portRange struct{ from, to uint16 }
 
-func inRanges(all []portRange, port uint16) bool {
-	return all == nil || slices.ContainsFunc(all, func(r portRange) bool { return r.from <= port && port <= r.to })
+type portMatch struct {
+	ranges []portRange
+	not    bool
+}
+
+func (m portMatch) matches(port uint16) bool {
+	return m.ranges == nil || slices.ContainsFunc(m.ranges, func(r portRange) bool { return r.from <= port && port <= r.to }) != m.not
 }
 
 // parseRule reads a rule as the iptables command takes it, and words it as iptables-save does.
@@ -147,12 +152,11 @@ func parseRule(words []string) (rule, error) {
 			var ranges []portRange
 			ranges, err = parsePorts(value)
 			if word[2] == 'd' {
-				r.dports = ranges
+				r.dports = portMatch{ranges, not}
 			} else {
-				r.sports = ranges
+				r.sports = portMatch{ranges, not}
 			}
 			matches = append(matches, invert()+short+" "+value)
-			r.never = r.never || not
 		case "--comment":
 			matches = append(matches, `--comment "`+strings.ReplaceAll(value, `"`, `\"`)+`"`)
 		case "--dst-type", "--src-type":
@@ -211,6 +215,9 @@ func parseRule(words []string) (rule, error) {
 			}
 			target = append(target, fmt.Sprintf("--set-xmark %#x/%#x", r.setMark.value, r.setMark.mask))
 		case "--reject-with":
+			if value != "icmp-port-unreachable" && value != "tcp-reset" {
+				return r, fmt.Errorf("the SIMULATED iptables does not know --reject-with %s", value)
+			}
 			target = append(target, "--reject-with "+value)
 		case "--random-fully", "--random":
 			target = append(target, word)
@@ -221,6 +228,9 @@ func parseRule(words []string) (rule, error) {
 		}
 		if err != nil {
 			return r, fmt.Errorf("invalid value \"%s\" for %s", value, word)
+		}
+		if not && !slices.Contains(strings.Fields(invertible), word) {
+			return r, fmt.Errorf("the SIMULATED iptables does not know ! %s", word)
 		}
 		not = false
 	}
@@ -234,6 +244,10 @@ func parseRule(words []string) (rule, error) {
 	r.text = strings.Join(slices.Concat(general, matches, target), " ")
 	return r, nil
 }
+
+// invertible are the options that may follow an exclamation mark.
+const invertible = "-s --source --src -d --destination --dst -i --in-interface -o --out-interface --ctstate --state --mark " +
+	"--dport --destination-port --sport --source-port --dports --sports --destination-ports --source-ports --match-set"
 
 func optionOf(s string) string { return strings.TrimPrefix(s, "! ")[1:2] }
 
@@ -491,7 +505,7 @@ func (g *guest) walk(table, chain string, p *packet) verdict {
 // matches reports whether a rule is for a packet. Every packet that the model sends is the first of its connection.
 func (g *guest) matches(r rule, p *packet) bool {
 	if r.never || r.proto != "" && r.proto != p.proto || !r.src.matches(p.from.Addr()) || !r.dst.matches(p.to.Addr()) ||
-		!inRanges(r.dports, p.to.Port()) || !inRanges(r.sports, p.from.Port()) || !r.in.matches(p.in) || !r.out.matches(p.out) {
+		!r.dports.matches(p.to.Port()) || !r.sports.matches(p.from.Port()) || !r.in.matches(p.in) || !r.out.matches(p.out) {
 		return false
 	}
 	if r.states != nil && slices.Contains(r.states, "NEW") == r.notStates {

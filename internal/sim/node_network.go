@@ -296,7 +296,7 @@ func (g *guest) findRoutes() []route {
 		}
 	}
 	for _, c := range g.state.Routes {
-		all = slices.DeleteFunc(all, func(r route) bool { return sameRoute(r, c.Route) })
+		all = slices.DeleteFunc(all, func(r route) bool { return r.inPlaceOf(c.Route) })
 		if !c.Delete && up[c.Route.Dev] {
 			all = append(all, c.Route)
 		}
@@ -310,14 +310,18 @@ func (g *guest) findRoutes() []route {
 
 // sameRoute reports whether a is what `ip route del` with the words of want would delete.
 func sameRoute(a, want route) bool {
-	return a.prefix() == want.prefix() && (want.Gateway == "" || a.Gateway == want.Gateway) && (want.Dev == "" || a.Dev == want.Dev)
+	return a.prefix() == want.prefix() && (want.Gateway == "" || a.Gateway == want.Gateway) && (want.Dev == "" || a.Dev == want.Dev) &&
+		(want.Metric == 0 || a.Metric == want.Metric)
 }
+
+// inPlaceOf reports whether the kernel's table has room for one of two routes only.
+func (r route) inPlaceOf(o route) bool { return r.prefix() == o.prefix() && r.Metric == o.Metric }
 
 // routeTo is the route that a packet to that address takes; false if there is none.
 func (g *guest) routeTo(a netip.Addr) (route, bool) {
 	best, found := route{}, false
 	for _, r := range g.routes() {
-		if p := r.prefix(); p.Contains(a) && (!found || p.Bits() > best.prefix().Bits()) {
+		if p := r.prefix(); p.Contains(a) && (!found || p.Bits() > best.prefix().Bits() || p.Bits() == best.prefix().Bits() && r.Metric < best.Metric) {
 			best, found = r, true
 		}
 	}

@@ -16,9 +16,14 @@ type virtualFile struct {
 	dir     bool
 }
 
+// ofKernel reports whether a path is one of the kernel's files. None of them can be written here: sysctl and ip change what they show.
+func ofKernel(p string) bool {
+	return strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/") || p == "/proc" || p == "/sys"
+}
+
 // virtual looks a file of the kernel's up.
 func (g *guest) virtual(p string) (virtualFile, bool) {
-	if !strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/") && p != "/proc" && p != "/sys" {
+	if !ofKernel(p) {
 		return virtualFile{}, false
 	}
 	all := g.virtualFiles()

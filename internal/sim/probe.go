@@ -34,10 +34,8 @@ func (g *guest) connect(p packet) (answer, error) {
 	if p.in == "" {
 		hook = "OUTPUT"
 	}
-	for _, table := range []string{"raw", "mangle", "nat"} {
-		if err := g.walk(table, hook, &p).err(); err != nil {
-			return answer{}, err
-		}
+	if err := g.walkAll(hook, &p, "raw", "mangle", "nat"); err != nil {
+		return answer{}, err
 	}
 	c, rec := g.dataplane()
 	if err := g.balance(c, rec, &p); err != nil {
@@ -72,7 +70,7 @@ func (g *guest) balance(c *cluster, rec *nodeRecord, p *packet) error {
 		if len(v.real) == 0 {
 			return refused()
 		}
-		if err := g.walk("filter", "INPUT", p).err(); p.in != "" && err != nil {
+		if err := g.walkAll("INPUT", p, "mangle", "filter"); p.in != "" && err != nil {
 			return err
 		}
 		if !v.local && !p.untracked && !c.state.Settings.ClusterCIDR.Contains(p.from.Addr()) {
@@ -93,12 +91,18 @@ func (g *guest) deliver(c *cluster, rec *nodeRecord, p *packet) (answer, error) 
 	if g.isLocal(p.to.Addr()) {
 		if p.in == "" {
 			p.out = "lo"
-			if err := g.walk("filter", "OUTPUT", p).err(); err != nil {
+			if err := g.walkAll("OUTPUT", p, "filter"); err != nil {
 				return answer{}, err
 			}
-			p.in = "lo"
+			if err := g.walkAll("POSTROUTING", p, "mangle"); err != nil {
+				return answer{}, err
+			}
+			p.in, p.out = "lo", ""
+			if err := g.walkAll("PREROUTING", p, "raw", "mangle"); err != nil {
+				return answer{}, err
+			}
 		}
-		if err := g.walk("filter", "INPUT", p).err(); err != nil {
+		if err := g.walkAll("INPUT", p, "mangle", "filter"); err != nil {
 			return answer{}, err
 		}
 		return g.listener(*p)
@@ -109,17 +113,17 @@ func (g *guest) deliver(c *cluster, rec *nodeRecord, p *packet) (answer, error) 
 	}
 	p.out = r.Dev
 	bridged := p.in == "cni0" && p.out == "cni0"
-	chain := "OUTPUT"
+	chain, tables := "OUTPUT", []string{"filter"}
 	if p.in != "" {
-		chain = "FORWARD"
+		chain, tables = "FORWARD", []string{"mangle", "filter"}
 		if !bridged && g.sysctls()["net.ipv4.ip_forward"] == "0" {
 			return answer{}, errLost
 		}
 	}
-	if err := g.walk("filter", chain, p).err(); err != nil {
+	if err := g.walkAll(chain, p, tables...); err != nil {
 		return answer{}, err
 	}
-	if err := g.walk("nat", "POSTROUTING", p).err(); err != nil {
+	if err := g.walkAll("POSTROUTING", p, "mangle", "nat"); err != nil {
 		return answer{}, err
 	}
 	// Without masquerading, the replies go to the sender by another way, and it does not know them.
@@ -230,12 +234,31 @@ func (c *cluster) tunnel(from *guest, src, dst *nodeRecord, inner netip.Addr) bo
 	if at := from.reach(dst.PublicIP); at == nil || at.disk != dst.Disk {
 		return false
 	}
-	p := packet{proto: "udp", from: netip.AddrPortFrom(src.PublicIP, vxlanPort), to: netip.AddrPortFrom(dst.PublicIP, vxlanPort), out: out.Name}
-	if from.walk("raw", "OUTPUT", &p).err() != nil || from.walk("filter", "OUTPUT", &p).err() != nil {
-		return false
+	return from.sends(packet{proto: "udp", from: netip.AddrPortFrom(src.PublicIP, vxlanPort), to: netip.AddrPortFrom(dst.PublicIP, vxlanPort), out: out.Name}, to) == nil
+}
+
+// sends is what the filters at both ends do to a packet between processes of two guests that are on one network; nil if it passes.
+func (g *guest) sends(p packet, other *guest) error {
+	if len(g.state.Chains) > 0 { // k3s's own rules drop nothing of this kind
+		if err := errors.Join(g.walkAll("OUTPUT", &p, "raw", "mangle", "filter"), g.walkAll("POSTROUTING", &p, "mangle")); err != nil {
+			return err
+		}
 	}
-	p.in, p.out = to.deviceWith(dst.PublicIP), ""
-	return to.walk("raw", "PREROUTING", &p).err() == nil && to.walk("filter", "INPUT", &p).err() == nil
+	if len(other.state.Chains) > 0 {
+		p.in, p.out = other.deviceWith(p.to.Addr()), ""
+		return errors.Join(other.walkAll("PREROUTING", &p, "raw", "mangle"), other.walkAll("INPUT", &p, "mangle", "filter"))
+	}
+	return nil
+}
+
+// walkAll sends a packet through the chain of several tables, in their order, until one of them ends its way.
+func (g *guest) walkAll(chain string, p *packet, tables ...string) error {
+	for _, table := range tables {
+		if err := g.walk(table, chain, p).err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // atPod is the connection on the pod's own node.
@@ -342,26 +365,14 @@ func (p *podRecord) listens(proto string, port int) (http.Handler, bool) {
 	}
 	for _, c := range p.containers() {
 		repository, _ := imageOf(c)
-		var args []string
-		list, _ := c["args"].([]any)
-		for _, a := range list {
-			args = append(args, fmt.Sprint(a))
-		}
 		switch repository {
 		case "nginx":
 			if port == 80 {
 				return http.HandlerFunc(nginx), true
 			}
 		case "traefik/whoami":
-			own := "80"
-			for i, a := range args {
-				if v, ok := strings.CutPrefix(strings.TrimLeft(a, "-"), "port="); ok {
-					own = v
-				} else if strings.TrimLeft(a, "-") == "port" && i+1 < len(args) {
-					own = args[i+1]
-				}
-			}
-			if fmt.Sprint(port) == own {
+			args, _ := c["args"].([]any)
+			if fmt.Sprint(port) == cmpString(whoamiPort(args), "80") {
 				return p.whoami(), true
 			}
 		case "rancher/mirrored-library-traefik":

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,22 +29,31 @@ func podProgram(pod *podRecord, name string) program {
 	return nil
 }
 
-// file is what a container has of files that somebody reads.
-func (p *podRecord) file(name string) ([]byte, error) {
+// dnsServer is what the kubelet tells pods to ask: the tenth address of the services' network, whoever has it.
+func (g *guest) dnsServer() string {
+	c, _ := g.dataplane()
+	if c == nil {
+		return ""
+	}
+	return c.state.Settings.serviceIP(10)
+}
+
+// file is what a container on a guest has of files that somebody reads.
+func (p *podRecord) file(g *guest, name string) ([]byte, error) {
 	switch name {
 	case "/etc/hostname":
 		return []byte(p.Name + "\n"), nil
 	case "/etc/hosts":
 		return fmt.Appendf(nil, "127.0.0.1\tlocalhost\n%s\t%s\n", p.IP, p.Name), nil
 	case "/etc/resolv.conf":
-		return fmt.Appendf(nil, "search %s.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.43.0.10\noptions ndots:5\n", p.Namespace), nil
+		return fmt.Appendf(nil, "search %s.svc.cluster.local svc.cluster.local cluster.local\nnameserver %s\noptions ndots:5\n", p.Namespace, g.dnsServer()), nil
 	}
 	return nil, pathError("open", name, syscall.ENOENT)
 }
 
 // runWget is busybox's wget.
 func runWget(ctx context.Context, p *process) int {
-	given, args, err := options(p.args, "q S T= O= timeout=")
+	given, args, err := options(p.args, "q T= O= timeout=")
 	if err != nil || len(args) != 1 {
 		fmt.Fprintf(p.stderr, "wget: %v\n", errors.Join(err, errors.New("bad usage")))
 		return 1
@@ -100,22 +108,23 @@ func runWget(ctx context.Context, p *process) int {
 
 // runNslookup is busybox's nslookup, for names of services.
 func runNslookup(ctx context.Context, p *process) int {
-	args := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool { return strings.HasPrefix(a, "-") })
-	if len(args) != 1 {
+	if len(p.args) != 1 || strings.HasPrefix(p.args[0], "-") {
 		return p.unknown(strings.Join(p.args, " "))
 	}
-	a, err := p.resolve(args[0])
+	name := p.args[0]
+	a, err := p.resolve(name)
 	if errors.Is(err, errLost) {
 		if wait(ctx, internalWait) == nil {
 			p.printf(";; connection timed out; no servers could be reached\n\n")
 		}
 		return 1
 	}
-	p.printf("Server:\t\t10.43.0.10\nAddress:\t10.43.0.10:53\n\n")
+	server := p.guest.dnsServer()
+	p.printf("Server:\t\t%s\nAddress:\t%[1]s:53\n\n", server)
 	if err != nil {
-		p.printf("** server can't find %s: NXDOMAIN\n\n", args[0])
+		p.printf("** server can't find %s: NXDOMAIN\n\n", name)
 		return 1
 	}
-	p.printf("Name:\t%s\nAddress: %s\n\n", args[0], a)
+	p.printf("Name:\t%s\nAddress: %s\n\n", name, a)
 	return 0
 }

@@ -554,6 +554,9 @@ func (s *session) open(ctx context.Context, name string, flag int, perm fs.FileM
 	if s.pod != nil {
 		return nil, wordedError(name, syscall.EROFS)
 	}
+	if ofKernel(path.Clean(name)) {
+		return nil, wordedError(name, syscall.EACCES)
+	}
 	f, err := g.files.open(s.user, name, flag, perm&^s.mask())
 	if err != nil {
 		return nil, wordedError(name, err)
@@ -574,7 +577,7 @@ func (w worded) Unwrap() error { return w.error }
 // read is a file of the guest's, or one of those that its kernel makes up.
 func (s *session) read(g *guest, name string) ([]byte, error) {
 	if s.pod != nil {
-		return s.pod.file(name)
+		return s.pod.file(g, name)
 	}
 	if virtual, ok := g.virtual(path.Clean(name)); ok {
 		if virtual.dir {

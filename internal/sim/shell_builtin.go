@@ -34,9 +34,10 @@ func runUmask(_ context.Context, p *process) int {
 }
 
 func runUlimit(_ context.Context, p *process) int {
-	if len(p.args) < 2 {
-		p.printf("unlimited\n")
+	if len(p.args) > 1 {
+		return p.unknown(strings.Join(p.args, " "))
 	}
+	p.printf("unlimited\n")
 	return 0
 }
 
@@ -50,7 +51,10 @@ const shellWords = "alias bg cd command false fg getopts hash jobs kill read tru
 
 // runCommandV is command -v, type, hash and which.
 func runCommandV(_ context.Context, p *process) int {
-	names := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool { return strings.HasPrefix(a, "-") })
+	names := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool { return a == "-v" && p.name == "command" || a == "-p" && p.name == "type" })
+	if slices.ContainsFunc(names, func(a string) bool { return strings.HasPrefix(a, "-") }) {
+		return p.unknown(strings.Join(p.args, " "))
+	}
 	status := 0
 	for _, name := range names {
 		if p.name != "which" && p.name != "hash" && slices.Contains(strings.Fields(shellWords), name) {

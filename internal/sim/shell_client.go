@@ -121,14 +121,19 @@ func (p *process) resolve(name string) (netip.Addr, error) {
 	if c == nil {
 		return netip.Addr{}, errNoName
 	}
-	server, err := netip.ParseAddr(c.state.Settings.serviceIP(10))
+	server, err := netip.ParseAddr(p.guest.dnsServer())
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	if _, err := p.guest.connect(p.guest.open("udp", p.session.pod, netip.AddrPortFrom(server, 53))); err != nil {
 		return netip.Addr{}, errLost
 	}
-	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "."), ".cluster.local"), ".svc"), ".")
+	name = strings.TrimSuffix(name, ".")
+	if inside, whole := strings.CutSuffix(name, ".svc.cluster.local"); whole {
+		name = inside
+	} else {
+		name = strings.TrimSuffix(name, ".svc")
+	}
 	service, namespace, ok := strings.Cut(name, ".")
 	if !ok {
 		namespace = p.session.pod.Namespace

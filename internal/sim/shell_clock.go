@@ -47,9 +47,13 @@ func runDate(_ context.Context, p *process) int {
 	if args[0] == "" || args[0][0] != '+' {
 		return p.fail("invalid date ‘%s’", args[0])
 	}
-	p.printf("%s\n", strings.NewReplacer("%s", fmt.Sprint(at.Unix()), "%N", fmt.Sprintf("%09d", at.Nanosecond()), "%F", at.Format("2006-01-02"),
-		"%T", at.Format("15:04:05"), "%Y", at.Format("2006"), "%m", at.Format("01"), "%d", at.Format("02"), "%H", at.Format("15"),
-		"%M", at.Format("04"), "%S", at.Format("05"), "%Z", "UTC", "%z", "+0000").Replace(args[0][1:]))
+	text, ok := filled(args[0][1:], map[byte]string{'s': fmt.Sprint(at.Unix()), 'N': fmt.Sprintf("%09d", at.Nanosecond()), 'F': at.Format("2006-01-02"),
+		'T': at.Format("15:04:05"), 'Y': at.Format("2006"), 'm': at.Format("01"), 'd': at.Format("02"), 'H': at.Format("15"),
+		'M': at.Format("04"), 'S': at.Format("05"), 'Z': "UTC", 'z': "+0000"})
+	if !ok {
+		return p.unknown(args[0])
+	}
+	p.printf("%s\n", text)
 	return 0
 }
 

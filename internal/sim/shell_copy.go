@@ -18,7 +18,7 @@ func (p *process) targetOf(from, target string, noDir bool) string {
 }
 
 func runMv(_ context.Context, p *process) int {
-	given, names, err := options(p.args, "f T v n")
+	given, names, err := options(p.args, "f T")
 	if err != nil {
 		return p.usage(err)
 	}
@@ -63,6 +63,9 @@ func runLn(_ context.Context, p *process) int {
 
 // put writes a file's contents as the session's user and gives it mode, or for a new file without one the usual.
 func (p *process) put(name string, data []byte, mode *fs.FileMode) error {
+	if ofKernel(name) {
+		return pathError("open", name, syscall.EACCES)
+	}
 	perm := 0o666 &^ p.session.mask()
 	f, err := p.guest.files.open(p.session.user, name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // runCurl is curl with one or more http and https URLs.
 func runCurl(ctx context.Context, p *process) int {
-	given, args, err := options(p.args, "s S m= o= w= k f L I v i silent show-error max-time= connect-timeout= output= write-out= insecure fail location retry= noproxy= H= 4 fail-early")
+	given, args, err := options(p.args, "s S m= o= w= k f I i silent show-error max-time= connect-timeout= output= write-out= insecure fail noproxy= H= 4 fail-early")
 	if err != nil {
 		fmt.Fprintf(p.stderr, "curl: %v\ncurl: try 'curl --help' for more information\n", err)
 		return 2
@@ -100,8 +100,12 @@ func (c *client) curl(ctx context.Context, raw string, given map[string]string, 
 	}
 	if format := given["w"] + given["write-out"]; format != "" {
 		code := fmt.Sprintf("%03d", r.status)
-		p.printf("%s", strings.NewReplacer("%{http_code}", code, "%{response_code}", code, "%{time_total}", fmt.Sprintf("%.6f", r.took.Seconds()),
-			"%{local_port}", fmt.Sprint(r.localPort), "%{num_connects}", fmt.Sprint(r.connects), "%{exitcode}", fmt.Sprint(status), `\n`, "\n", `\t`, "\t").Replace(format))
+		text := strings.NewReplacer("%{http_code}", code, "%{response_code}", code, "%{time_total}", fmt.Sprintf("%.6f", r.took.Seconds()),
+			"%{local_port}", fmt.Sprint(r.localPort), "%{num_connects}", fmt.Sprint(r.connects), "%{exitcode}", fmt.Sprint(status), `\n`, "\n", `\t`, "\t").Replace(format)
+		if strings.Contains(text, "%{") {
+			return p.unknown("-w " + format)
+		}
+		p.printf("%s", text)
 	}
 	if status != 0 && (!is(given, "s", "silent") || is(given, "S", "show-error")) {
 		fmt.Fprintf(p.stderr, "curl: (%d) %s\n", status, message)

@@ -156,12 +156,12 @@ func runMktemp(_ context.Context, p *process) int {
 }
 
 func runTouch(_ context.Context, p *process) int {
-	_, names, err := options(p.args, "c")
+	given, names, err := options(p.args, "c")
 	if err != nil {
 		return p.usage(err)
 	}
 	for _, name := range names {
-		if _, err := p.guest.files.stat(p.path(name), true); err == nil {
+		if _, err := p.guest.files.stat(p.path(name), true); err == nil || is(given, "c") {
 			continue
 		}
 		if err := p.put(p.path(name), nil, nil); err != nil {

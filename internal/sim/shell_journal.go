@@ -34,7 +34,7 @@ func (g *guest) journalLine(name string, r journalRow) string {
 }
 
 func runJournalctl(_ context.Context, p *process) int {
-	given, args, err := options(p.args, "u= unit= n= lines= o= output= no-pager b q e x S= since= r")
+	given, args, err := options(p.args, "u= unit= n= lines= o= output= no-pager q e")
 	if err != nil {
 		return p.usage(err)
 	}

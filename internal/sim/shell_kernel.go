@@ -44,13 +44,13 @@ func runLsmod(_ context.Context, p *process) int {
 	return 0
 }
 
+// tunable are the settings that the model goes by, and those that change nothing that it shows.
+const tunable = "net.ipv4.ip_forward vm.swappiness fs.inotify.max_user_instances fs.inotify.max_user_watches"
+
 func runSysctl(_ context.Context, p *process) int {
-	given, args, err := options(p.args, "w n q p system")
+	given, args, err := options(p.args, "w n q")
 	if err != nil {
 		return p.usage(err)
-	}
-	if is(given, "p", "system") {
-		return 0 // what /etc/sysctl.d says takes no effect on the model
 	}
 	for _, a := range args {
 		k, v, set := strings.Cut(a, "=")
@@ -65,7 +65,11 @@ func runSysctl(_ context.Context, p *process) int {
 				p.fail("permission denied on key %q", k)
 				return 255
 			}
+			was := have
 			have = strings.TrimSpace(v)
+			if have != was && !slices.Contains(strings.Fields(tunable), k) {
+				return p.unknown(a)
+			}
 			if err := p.guest.update(func(st *guestState) {
 				if st.Sysctl == nil {
 					st.Sysctl = map[string]string{}

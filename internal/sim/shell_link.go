@@ -149,12 +149,17 @@ func (p *process) ipShow(args []string, addresses, asJSON, brief, details, only4
 	})
 	links := slices.Clone(p.guest.links())
 	kind := ""
+	kinds := []string{"bridge", "dummy", "veth", "vxlan"}
 	for len(args) > 0 {
 		switch {
 		case args[0] == "up":
 			links = slices.DeleteFunc(links, func(l link) bool { return l.Down })
-		case args[0] == "type" && len(args) > 1:
+		case args[0] == "type" && len(args) > 1 && slices.Contains(kinds, args[1]):
 			kind, args = args[1], args[1:]
+		case args[0] == "type":
+			return p.unknown(strings.Join(p.args, " "))
+		case slices.Contains(strings.Fields("scope to label dynamic permanent group master vrf nomaster"), args[0]):
+			return p.unknown(strings.Join(p.args, " "))
 		default:
 			name := args[0]
 			links = slices.DeleteFunc(links, func(l link) bool { return l.Name != name })
@@ -247,7 +252,18 @@ func (p *process) linkText(l link, addresses, details bool) {
 	}
 }
 
-// ipChange is ip link set|del and ip addr add|del|flush.
+// largestMTU is what the kernel allows: a VXLAN device leaves room for its headers on the NIC below.
+func (g *guest) largestMTU(l link) int {
+	const headers = 50
+	for _, below := range g.nics() {
+		if l.VXLAN != nil && below.Name == l.VXLAN.Device {
+			return below.MTU - headers
+		}
+	}
+	return 65535
+}
+
+// ipChange is ip link set|del and ip addr add|del.
 func (p *process) ipChange(addresses bool, args []string) int {
 	if p.session.user != "root" {
 		return p.notPermitted()
@@ -279,7 +295,7 @@ func (p *process) ipChange(addresses bool, args []string) int {
 		apply = func(c *linkChange) { c.Down = false }
 	case !addresses && verb == "set" && len(words) == 2 && words[0] == "mtu":
 		n, err := strconv.Atoi(words[1])
-		if err != nil || n < 68 || n > 65535 {
+		if err != nil || n < 68 || n > p.guest.largestMTU(have) {
 			fmt.Fprintln(p.stderr, "RTNETLINK answers: Invalid argument")
 			return 2
 		}

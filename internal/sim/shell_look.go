@@ -10,7 +10,7 @@ import (
 )
 
 func runLs(_ context.Context, p *process) int {
-	given, names, err := options(p.args, "l a A d 1 L h n all")
+	given, names, err := options(p.args, "l a A d 1 n all")
 	if err != nil {
 		return p.usage(err)
 	}
@@ -116,8 +116,12 @@ func runStat(_ context.Context, p *process) int {
 		if info.Mode()&fs.ModeSticky != 0 {
 			perm |= 0o1000
 		}
-		p.printf("%s\n", strings.NewReplacer("%a", fmt.Sprintf("%o", perm), "%s", fmt.Sprint(info.Size()), "%U", owner, "%G", owner, "%u", id, "%g", id,
-			"%n", name, "%F", kind, "%A", longMode(info.Mode()), "%Y", fmt.Sprint(info.ModTime().Unix())).Replace(format))
+		text, ok := filled(format, map[byte]string{'a': fmt.Sprintf("%o", perm), 's': fmt.Sprint(info.Size()), 'U': owner, 'G': owner, 'u': id, 'g': id,
+			'n': name, 'F': kind, 'A': longMode(info.Mode()), 'Y': fmt.Sprint(info.ModTime().Unix())})
+		if !ok {
+			return p.unknown("-c " + format)
+		}
+		p.printf("%s\n", text)
 	}
 	return 0
 }

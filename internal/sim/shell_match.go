@@ -84,7 +84,11 @@ func runGrep(_ context.Context, p *process) int {
 			p.printf("%s%s\n", prefix, line)
 		}
 		if is(given, "c") && !is(given, "q") {
-			p.printf("%d\n", count)
+			prefix := ""
+			if len(names) > 1 && !is(given, "h") {
+				prefix = name + ":"
+			}
+			p.printf("%s%d\n", prefix, count)
 		}
 	}
 	if trouble != 0 && !(is(given, "q") && status == 0) {

@@ -12,7 +12,9 @@ import (
 )
 
 func parseMode(s string, old fs.FileMode) (fs.FileMode, error) {
-	if n, err := strconv.ParseUint(s, 8, 12); err == nil {
+	if n, err := strconv.ParseUint(s, 8, 12); err == nil && n&^0o1777 != 0 {
+		return 0, fmt.Errorf("the SIMULATED files have no set-user-ID: '%s'", s)
+	} else if err == nil {
 		mode := fs.FileMode(n & 0o777)
 		if n&0o1000 != 0 {
 			mode |= fs.ModeSticky

@@ -110,6 +110,12 @@ func runIptables(_ context.Context, p *process) int {
 	}
 	have = slices.Clone(have)
 	switch verb {
+	case "-S", "-F":
+		if len(rest) > 0 {
+			return p.unknown(strings.Join(p.args, " "))
+		}
+	}
+	switch verb {
 	case "-S":
 		p.listRules(table, chain, chains)
 		return 0
@@ -146,7 +152,9 @@ func runIptables(_ context.Context, p *process) int {
 	number := 0
 	if len(rest) > 0 && (verb == "-I" || verb == "-R" || verb == "-D") {
 		if n, err := strconv.Atoi(rest[0]); err == nil {
-			number, rest = n, rest[1:]
+			if number, rest = n, rest[1:]; number < 1 {
+				return fail(2, "Invalid rule number `%d'", number)
+			}
 		}
 	}
 	if verb == "-D" && number > 0 && len(rest) == 0 {
@@ -163,8 +171,16 @@ func runIptables(_ context.Context, p *process) int {
 		if r.jump != "" && !known && !slices.Contains(strings.Fields("ACCEPT DROP REJECT RETURN MARK DNAT MASQUERADE NOTRACK"), r.jump) {
 			return fail(2, "Chain '%s' does not exist", r.jump)
 		}
-		if r.jump == "NOTRACK" && table != "raw" {
-			return fail(4, " RULE_%s failed (Invalid argument): rule in chain %s", map[string]string{"-A": "APPEND", "-I": "INSERT", "-R": "REPLACE"}[verb], chain)
+		if verb != "-C" && verb != "-D" { // what is not there needs no refusing
+			if device := wrongDevice(r, chain); device != "" {
+				return fail(2, "Can't use %s with %s", device, chain)
+			}
+			if wrongTarget(r.jump, table) {
+				return fail(4, " RULE_%s failed (Invalid argument): rule in chain %s", map[string]string{"-A": "APPEND", "-I": "INSERT", "-R": "REPLACE"}[verb], chain)
+			}
+			if r.never {
+				return p.unknown(strings.Join(p.args, " "))
+			}
 		}
 		at := slices.IndexFunc(have, func(o rule) bool { return o.text == r.text })
 		switch verb {
@@ -197,6 +213,24 @@ func runIptables(_ context.Context, p *process) int {
 		return p.fail("%v", err)
 	}
 	return 0
+}
+
+// wrongDevice is the option by which a rule looks at a device that no packet has yet, or has any more, in a chain of the kernel's.
+func wrongDevice(r rule, chain string) string {
+	switch {
+	case r.in.name != "" && (chain == "OUTPUT" || chain == "POSTROUTING"):
+		return "-i"
+	case r.out.name != "" && (chain == "PREROUTING" || chain == "INPUT"):
+		return "-o"
+	}
+	return ""
+}
+
+// wrongTarget reports whether the kernel knows a target in other tables only. (That the table nat takes DROP is the kernel's own; iptables
+// refuses it.)
+func wrongTarget(target, table string) bool {
+	only := map[string]string{"NOTRACK": "raw", "DNAT": "nat", "MASQUERADE": "nat", "REJECT": "filter"}[target]
+	return only != "" && only != table || target == "DROP" && table == "nat"
 }
 
 func (p *process) listRules(table, only string, chains map[string][]rule) {

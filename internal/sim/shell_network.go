@@ -24,10 +24,8 @@ func runIP(_ context.Context, p *process) int {
 			details = true
 		case "-4":
 			only4 = true
-		case "-o", "-oneline", "-p":
-			if args[0] == "-o" || args[0] == "-oneline" {
-				return p.unknown(args[0])
-			}
+		case "-o", "-oneline", "-p", "-pretty":
+			return p.unknown(args[0])
 		default:
 			fmt.Fprintf(p.stderr, "Option \"%s\" is unknown, try \"ip -help\".\n", args[0])
 			return 255

@@ -74,6 +74,26 @@ func (p *process) usage(err error) int {
 	return 2
 }
 
+// filled puts values in place of %LETTER; not ok if there is a letter without a value.
+func filled(format string, values map[byte]string) (text string, ok bool) {
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			b.WriteByte(format[i])
+			continue
+		}
+		if i++; i == len(format) {
+			return "", false
+		}
+		value, known := values[format[i]]
+		if !known && format[i] != '%' {
+			return "", false
+		}
+		b.WriteString(cmpString(value, map[bool]string{true: "", false: "%"}[known]))
+	}
+	return b.String(), true
+}
+
 // complain reports a failed operation on a file, as GNU's programs do.
 func (p *process) complain(what, name string, err error) int {
 	fmt.Fprintf(p.stderr, "%s: %s'%s': %s\n", p.name, what, name, reason(err))

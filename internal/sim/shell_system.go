@@ -62,6 +62,8 @@ func runHostname(_ context.Context, p *process) int {
 		name = p.session.pod.Name
 	}
 	switch {
+	case len(p.args) > 1:
+		return p.unknown(strings.Join(p.args, " "))
 	case len(p.args) == 0 || p.args[0] == "-s" || p.args[0] == "-f":
 		p.printf("%s\n", name)
 	case p.args[0] == "-I":
@@ -79,9 +81,12 @@ func runHostname(_ context.Context, p *process) int {
 }
 
 func runUname(_ context.Context, p *process) int {
-	given, _, err := options(p.args, "r s m n a v o p")
+	given, args, err := options(p.args, "r s m n a v o")
 	if err != nil {
 		return p.usage(err)
+	}
+	if len(args) > 0 {
+		return p.unknown(strings.Join(args, " "))
 	}
 	var words []string
 	for _, f := range []struct{ flag, word string }{{"s", "Linux"}, {"n", p.guest.hostname()}, {"r", kernelVersion}, {"v", "#174-Ubuntu SMP"}, {"m", "x86_64"}, {"o", "GNU/Linux"}} {
@@ -94,6 +99,9 @@ func runUname(_ context.Context, p *process) int {
 }
 
 func runUptime(_ context.Context, p *process) int {
+	if len(p.args) > 0 {
+		return p.unknown(strings.Join(p.args, " "))
+	}
 	up := p.guest.now.Sub(p.guest.bootTime())
 	p.printf(" %s up %d min,  1 user,  load average: 0.10, 0.05, 0.01\n", p.guest.clock().UTC().Format("15:04:05"), int(up.Minutes()))
 	return 0
@@ -105,9 +113,12 @@ func runWhoami(_ context.Context, p *process) int {
 }
 
 func runID(_ context.Context, p *process) int {
-	given, _, err := options(p.args, "u g n")
+	given, args, err := options(p.args, "u g n")
 	if err != nil {
 		return p.usage(err)
+	}
+	if len(args) > 0 {
+		return p.unknown(strings.Join(args, " "))
 	}
 	id := 1000
 	if p.session.user == "root" {
@@ -137,6 +148,12 @@ func runReboot(_ context.Context, p *process) int {
 	if p.session.user != "root" {
 		fmt.Fprintf(p.stderr, "Failed to set wall message, ignoring: Interactive authentication required.\nFailed to %s system via logind: Interactive authentication required.\n", p.name)
 		return 1
+	}
+	args := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool {
+		return p.name == "shutdown" && slices.Contains([]string{"-h", "-P", "-r", "now"}, a)
+	})
+	if len(args) > 0 || p.name == "shutdown" && !slices.Contains(p.args, "now") {
+		return p.unknown(strings.Join(p.args, " "))
 	}
 	off := p.name == "poweroff" || p.name == "shutdown" && !slices.Contains(p.args, "-r")
 	change := restartMachine

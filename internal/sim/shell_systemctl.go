@@ -11,7 +11,7 @@ import (
 )
 
 func runSystemctl(ctx context.Context, p *process) int {
-	given, args, err := options(p.args, "now no-block q quiet p= property= no-pager value l full f force user t= type= plain all a")
+	given, args, err := options(p.args, "now no-block q quiet p= property= no-pager value l full f force")
 	if err != nil {
 		return p.usage(err)
 	}
@@ -42,7 +42,7 @@ func runSystemctl(ctx context.Context, p *process) int {
 	}
 	for _, name := range names {
 		switch verb {
-		case "start", "restart", "reload-or-restart", "reload":
+		case "start", "restart", "reload-or-restart":
 			status = max(status, p.start(ctx, name, verb == "restart" || verb == "reload-or-restart", is(given, "no-block")))
 		case "try-restart":
 			if p.guest.unit(name).State == "active" {
@@ -86,7 +86,7 @@ func runSystemctl(ctx context.Context, p *process) int {
 		case "status":
 			status = max(status, p.unitStatus(name))
 		case "show":
-			p.unitShow(name, strings.Split(given["p"]+given["property"], ","), is(given, "value"))
+			status = max(status, p.unitShow(name, strings.Split(given["p"]+given["property"], ","), is(given, "value")))
 		case "cat":
 			data, err := p.guest.files.read(p.session.user, "/etc/systemd/system/"+name+".service")
 			if err != nil {
@@ -210,7 +210,8 @@ func (p *process) unitStatus(name string) int {
 	return 0
 }
 
-func (p *process) unitShow(name string, wanted []string, value bool) {
+// unitShow is systemctl show.
+func (p *process) unitShow(name string, wanted []string, value bool) int {
 	u := p.guest.unit(name)
 	state, _ := p.guest.serviceState(name)
 	sub := map[string]string{"active": "running", "activating": "start", "inactive": "dead", "failed": "failed"}[state]
@@ -219,8 +220,14 @@ func (p *process) unitShow(name string, wanted []string, value bool) {
 		load = "not-found"
 	}
 	result := cmpString(u.Result, "success")
-	for _, kv := range [][2]string{{"Id", name + ".service"}, {"LoadState", load}, {"ActiveState", state}, {"SubState", sub}, {"UnitFileState", p.guest.enabled(name)},
-		{"Result", result}, {"NRestarts", "0"}, {"ActiveEnterTimestamp", u.Since.UTC().Format("Mon 2006-01-02 15:04:05 UTC")}} {
+	properties := [][2]string{{"Id", name + ".service"}, {"LoadState", load}, {"ActiveState", state}, {"SubState", sub}, {"UnitFileState", p.guest.enabled(name)},
+		{"Result", result}, {"NRestarts", "0"}, {"ActiveEnterTimestamp", u.Since.UTC().Format("Mon 2006-01-02 15:04:05 UTC")}}
+	for _, name := range wanted {
+		if name != "" && !slices.ContainsFunc(properties, func(kv [2]string) bool { return kv[0] == name }) {
+			return p.unknown("-p " + name)
+		}
+	}
+	for _, kv := range properties {
 		if len(wanted) == 1 && wanted[0] == "" || slices.Contains(wanted, kv[0]) {
 			if value {
 				p.printf("%s\n", kv[1])
@@ -229,4 +236,5 @@ func (p *process) unitShow(name string, wanted []string, value bool) {
 			}
 		}
 	}
+	return 0
 }

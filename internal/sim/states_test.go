@@ -42,7 +42,7 @@ func TestStates(t *testing.T) {
 			{name: "another selector", node: 0, do: `sudo kubectl patch svc web-svc -n demo -p '{"spec":{"selector":{"app":"nobody"}}}'`, undo: `sudo kubectl patch svc web-svc -n demo -p '{"spec":{"selector":{"app":"web"}}}'`,
 				fails: []string{"svc.from-nodes", "demo.unchanged"}},
 			{name: "the clock is wrong", node: 2, do: "sudo date -s '+1 hour'", undo: "sudo systemctl restart systemd-timesyncd", fails: []string{"cluster.clocks"}, notFailed: []string{"cluster.ready"}},
-			{name: "flannel's MTU", node: 1, do: "sudo ip link set dev flannel.1 mtu 1500", undo: "sudo ip link set dev flannel.1 mtu 1450", fails: []string{"pod.mtu"}, notFailed: []string{"pod.reach"}},
+			{name: "flannel's MTU", node: 1, do: "sudo ip link set dev flannel.1 mtu 1400", undo: "sudo ip link set dev flannel.1 mtu 1450", fails: []string{"pod.mtu"}, notFailed: []string{"pod.reach"}},
 			{name: "flannel's MAC", node: 1, do: "sudo ip link set dev flannel.1 address 02:00:00:00:00:01", undo: restart, fails: []string{"pod.vtep-mac", "pod.reach"}},
 			{name: "an address is gone", node: 1, do: "sudo ip addr del 10.0.2.15/24 dev enp0s3", undo: "sudo netplan apply", fails: []string{"net.nat-address", "net.default-route"}},
 			{name: "a route is gone", node: 1, do: "sudo ip route del 10.42.0.0/24", undo: restart, fails: []string{"pod.routes", "pod.reach"}},

@@ -162,7 +162,7 @@ func (m *moment) forwarded(to netip.AddrPort) (server, error) {
 					continue
 				}
 				_, disk, _ := machine.disk()
-				if g := m.guest(disk); g != nil && g.hasLease(slot+1) {
+				if g := m.guest(disk); g != nil && g.hasLease(slot+1) && (r.GuestIP == "" || r.GuestIP == natAddress.String()) {
 					if serve, err := g.fromOutside(nicNames[slot], natGateway, netip.AddrPortFrom(natAddress, uint16(r.GuestPort))); err == nil {
 						return serve, nil
 					}

@@ -470,3 +470,17 @@ func TestRootOwnsTheSystem(t *testing.T) {
 		t.Errorf("after chown: %q", got)
 	}
 }
+
+func mustPass(r result, err error) error {
+	if err == nil && r.exit != 0 {
+		err = fmt.Errorf("exit %d: %s%s", r.exit, r.out, r.err)
+	}
+	return err
+}
+
+func mustFail(r result, err error) error {
+	if err == nil && r.exit == 0 {
+		err = fmt.Errorf("it succeeds: %s%s", r.out, r.err)
+	}
+	return err
+}
