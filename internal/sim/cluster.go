@@ -156,19 +156,7 @@ func (w *World) stateFile(disk string) string {
 
 // clusterState reads the cluster on a server's disk; nil if there is none.
 func (w *World) clusterState(disk string) (*clusterState, error) {
-	name := w.stateFile(disk)
-	now := stampOf(name)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c := w.states[disk]; c != nil && c.stamp.same(now) {
-		return c.value, nil
-	}
-	st, err := readClusterState(name)
-	if err != nil {
-		return nil, err
-	}
-	w.states[disk] = &cached[clusterState]{now, st}
-	return st, nil
+	return recall(w, w.states, disk, w.stateFile(disk), readClusterState)
 }
 
 func readClusterState(name string) (*clusterState, error) {

@@ -109,13 +109,10 @@ func (w *World) knowledgeFile(disk string) string {
 
 // knowledge reads what the kube-proxies of the cluster on a server's disk know.
 func (w *World) knowledge(disk string) (*knowledge, error) {
-	name := w.knowledgeFile(disk)
-	now := stampOf(name)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if k := w.heard[disk]; k != nil && k.stamp.same(now) {
-		return k.value, nil
-	}
+	return recall(w, w.heard, disk, w.knowledgeFile(disk), readKnowledge)
+}
+
+func readKnowledge(name string) (*knowledge, error) {
 	k := &knowledge{}
 	data, err := os.ReadFile(name)
 	if err == nil {
@@ -126,7 +123,6 @@ func (w *World) knowledge(disk string) (*knowledge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what SIMULATED kube-proxies know: %w", err)
 	}
-	w.heard[disk] = &cached[knowledge]{now, k}
 	return k, nil
 }
 

@@ -111,19 +111,7 @@ func (w *World) guest(m machineState, now time.Time, before *guest) (*guest, err
 }
 
 func (w *World) guestState(disk string) (*guestState, error) {
-	name := filepath.Join(w.guestDir(disk), "guest.json")
-	now := stampOf(name)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c := w.guests[disk]; c != nil && c.stamp.same(now) {
-		return c.value, nil
-	}
-	st, err := readGuestState(name)
-	if err != nil {
-		return nil, err
-	}
-	w.guests[disk] = &cached[guestState]{now, st}
-	return st, nil
+	return recall(w, w.guests, disk, filepath.Join(w.guestDir(disk), "guest.json"), readGuestState)
 }
 
 func readGuestState(name string) (*guestState, error) {

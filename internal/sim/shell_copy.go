@@ -17,22 +17,32 @@ func (p *process) targetOf(from, target string, noDir bool) string {
 	return target
 }
 
-func runMv(_ context.Context, p *process) int {
-	given, names, err := options(p.args, "f T")
-	if err != nil {
-		return p.usage(err)
-	}
+// toLast calls act for each of the names but the last, with where it goes: there, or into it if it is a directory. It ends with the first
+// one that fails.
+func (p *process) toLast(names []string, noDir bool, act func(name, to string) int) int {
 	if len(names) < 2 {
 		return p.fail("missing destination file operand after '%s'", strings.Join(names, " "))
 	}
 	target := p.path(names[len(names)-1])
 	for _, name := range names[:len(names)-1] {
-		to := p.targetOf(p.path(name), target, is(given, "T"))
-		if err := p.guest.files.rename(p.session.user, p.path(name), to); err != nil {
-			return p.fail("cannot move '%s' to '%s': %s", name, to, reason(err))
+		if status := act(name, p.targetOf(p.path(name), target, noDir)); status != 0 {
+			return status
 		}
 	}
 	return 0
+}
+
+func runMv(_ context.Context, p *process) int {
+	given, names, err := options(p.args, "f T")
+	if err != nil {
+		return p.usage(err)
+	}
+	return p.toLast(names, is(given, "T"), func(name, to string) int {
+		if err := p.guest.files.rename(p.session.user, p.path(name), to); err != nil {
+			return p.fail("cannot move '%s' to '%s': %s", name, to, reason(err))
+		}
+		return 0
+	})
 }
 
 func runLn(_ context.Context, p *process) int {
@@ -86,16 +96,12 @@ func runCp(_ context.Context, p *process) int {
 	if err != nil {
 		return p.usage(err)
 	}
-	if len(names) < 2 {
-		return p.fail("missing destination file operand after '%s'", strings.Join(names, " "))
-	}
-	target := p.path(names[len(names)-1])
-	for _, name := range names[:len(names)-1] {
-		if err := p.copy(p.path(name), p.targetOf(p.path(name), target, is(given, "T")), given); err != nil {
+	return p.toLast(names, is(given, "T"), func(name, to string) int {
+		if err := p.copy(p.path(name), to, given); err != nil {
 			return p.fail("cannot copy '%s': %s", name, reason(err))
 		}
-	}
-	return 0
+		return 0
+	})
 }
 
 func (p *process) copy(from, to string, given map[string]string) error {
@@ -170,12 +176,7 @@ func runInstall(_ context.Context, p *process) int {
 		}
 		return 0
 	}
-	if len(names) < 2 {
-		return p.fail("missing destination file operand after '%s'", strings.Join(names, " "))
-	}
-	target := p.path(names[len(names)-1])
-	for _, name := range names[:len(names)-1] {
-		to := p.targetOf(p.path(name), target, is(given, "T"))
+	return p.toLast(names, is(given, "T"), func(name, to string) int {
 		var data []byte
 		if name != "/dev/null" {
 			if data, err = p.input(name); err != nil {
@@ -201,6 +202,6 @@ func runInstall(_ context.Context, p *process) int {
 				return p.fail("cannot change ownership of '%s': %s", to, reason(err))
 			}
 		}
-	}
-	return 0
+		return 0
+	})
 }

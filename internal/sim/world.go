@@ -62,6 +62,22 @@ type cached[T any] struct {
 	value *T // not to be changed
 }
 
+// recall reads a file, unless it is as it was when it was read last.
+func recall[T any](w *World, known map[string]*cached[T], key, name string, read func(name string) (*T, error)) (*T, error) {
+	now := stampOf(name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := known[key]; c != nil && c.stamp.same(now) {
+		return c.value, nil
+	}
+	value, err := read(name)
+	if err != nil {
+		return nil, err
+	}
+	known[key] = &cached[T]{now, value}
+	return value, nil
+}
+
 // Open makes the world of a folder. Nothing listens until somebody dials.
 func Open(dir string, o Options) (*World, error) {
 	if o.Process == nil {
