@@ -391,6 +391,21 @@ func (c *cluster) podsOn(node string) []*podRecord {
 	return all
 }
 
+// veth is the node's end of a pod's own network.
+func (p *podRecord) veth() string { return "veth" + hexOf(8, "veth", p.UID) }
+
+// unplugged reports whether somebody has switched off, or deleted, the device that connects one of the node's pods.
+func (c *cluster) unplugged(n *nodeRecord, ip netip.Addr) bool {
+	g := c.up[n.Disk]
+	return g != nil && len(g.state.Links) > 0 && slices.ContainsFunc(c.state.Pods, func(p *podRecord) bool {
+		if p.IP != ip || p.Node != n.Name {
+			return false
+		}
+		change := g.state.Links[p.veth()]
+		return change.Down || change.Deleted
+	})
+}
+
 func (p *podRecord) containers() []map[string]any {
 	var all []map[string]any
 	list, _ := p.Spec["containers"].([]any)

@@ -14,6 +14,9 @@
 //   - A guest is a folder of files, found by the UUID of its disk. It learns only from VBoxManage's arguments, from the
 //     seed image in its DVD drive, and from what arrives over SSH.
 //
+//   - What it does not know it refuses, in words that say SIMULATED: a field of a manifest (see knownFields), a flag or a word of a command, a
+//     setting of k3s, a match of iptables. What it took without doing anything about it would make a lab look well that is not.
+//
 //   - What k3s writes into a node's kernel follows from the cluster's objects: kube-proxy's chains (or IPVS's virtual servers), flannel's
 //     and the CNI plugin's. Packets walk through these rules, whatever commands made of them, so that a rule that is changed changes
 //     what answers. Random choices take turns instead: repeatable, and as fair.
@@ -44,7 +47,8 @@
 // Of a packet's way the first one is followed: replies come back unless an overlay, or masquerading that is missing, loses them.
 // conntrack shows only connections whose destination was changed, and all of them are over. Only NodePort and LoadBalancer services
 // know externalTrafficPolicy. Network policies, and what a wrong clock does to certificates, are not in the model; neither is what an
-// MTU does to large packets.
+// MTU does to large packets, what registries.yaml and a proxy's variables change about pulling images, and what becomes of a new pod
+// where flannel's subnet.env is not its own.
 //
 // # What it must not import
 //

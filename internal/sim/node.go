@@ -89,7 +89,7 @@ func guestFiles(dir string) files {
 // changed since it was looked at before, it is not read again.
 func (w *World) guest(m machineState, now time.Time, before *guest) (*guest, error) {
 	_, disk, ok := m.disk()
-	if !ok || !m.running(now) || now.Before(m.StartedAt.Add(w.options.Boot)) {
+	if !ok || !m.bootsDisk() || !m.running(now) || now.Before(m.StartedAt.Add(w.options.Boot)) {
 		return nil, nil
 	}
 	g := &guest{w: w, now: now, machine: m, disk: disk, dir: w.guestDir(disk)}

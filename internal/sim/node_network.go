@@ -187,7 +187,7 @@ func (g *guest) findLinks() []link {
 			made[p.Bridge] = true
 			add(link{Name: p.Bridge, MAC: macOf(p.Bridge, g.disk), Kind: "bridge", MTU: 1500, Addresses: []address{{Prefix: p.Gateway}}})
 		}
-		add(link{Name: "veth" + hexOf(8, "veth", p.UID), MAC: macOf("veth", p.UID), Kind: "veth", MTU: 1450, Master: cmp.Or(p.Bridge, "cni0")})
+		add(link{Name: p.veth(), MAC: macOf("veth", p.UID), Kind: "veth", MTU: 1450, Master: cmp.Or(p.Bridge, "cni0")})
 	}
 	if slices.Contains(rec.Modes, "ipvs") {
 		l := link{Name: "kube-ipvs0", MAC: macOf("kube-ipvs0", g.disk), Kind: "dummy", MTU: 1500, NoCarrier: true}

@@ -34,10 +34,13 @@ func (g *guest) connect(p packet) (answer, error) {
 	if p.in == "" {
 		hook = "OUTPUT"
 	}
+	c, rec := g.dataplane()
+	if rec != nil && strings.HasPrefix(p.in, "cni") && c.unplugged(rec, p.from.Addr()) {
+		return answer{}, errLost
+	}
 	if err := g.walkAll(hook, &p, "raw", "mangle", "nat"); err != nil {
 		return answer{}, err
 	}
-	c, rec := g.dataplane()
 	if err := g.balance(c, rec, &p); err != nil {
 		return answer{}, err
 	}
@@ -266,6 +269,9 @@ func (c *cluster) atPod(p packet) (answer, error) {
 	for _, pod := range c.state.Pods {
 		if pod.IP != p.to.Addr() || !c.podRuns(pod) {
 			continue
+		}
+		if c.unplugged(c.state.node(pod.Node), pod.IP) {
+			return answer{}, hostUnreachable()
 		}
 		if p.proto == "icmp" {
 			return answer{client: p.from}, nil

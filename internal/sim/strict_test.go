@@ -218,3 +218,26 @@ func TestSettingsAreDoneOrRefused(t *testing.T) {
 		t.Errorf("a variable: %s", got)
 	}
 }
+
+// A pod whose device on the node is switched off neither reaches anybody nor is reached.
+func TestPodsAreUnplugged(t *testing.T) {
+	l := newLab(t)
+	l.cluster(2, correct)
+	l.demo()
+	pod := l.pod("app=probe", 1)
+	ip := strings.TrimSpace(l.run(0, "sudo kubectl -n demo get pod "+pod+" -o jsonpath='{.status.podIP}'"))
+	set := func(state string) {
+		l.run(1, "for i in $(ip -br link show type veth | cut -d@ -f1); do sudo ip link set dev $i "+state+"; done")
+	}
+	from := "sudo kubectl exec -n demo " + pod + " -- wget -q -T 1 -O - http://" + l.clusterIP("demo", "web-svc") + "/"
+	to := "sudo kubectl exec -n demo " + l.pod("app=probe", 0) + " -- wget -q -T 1 -O - http://" + ip + "/"
+	for range 2 {
+		l.run(0, from)
+		l.run(0, to)
+		set("down")
+		l.fails(0, from, 1, "timed out")
+		l.fails(0, to, 1, "wget: ")
+		l.fails(1, "ping -c1 "+ip, 1, "Destination Host Unreachable")
+		set("up")
+	}
+}

@@ -235,6 +235,9 @@ func (c *call) powerUp(m *machineState) error {
 			if gone := c.missing(c.state.medium(a.Medium)); gone != "" {
 				return refuse(codeFailure, mediumWrap, notFound(gone))
 			}
+			if a.Kind == "hdd" && c.inRunningMachine(a.Medium) {
+				return refuse(codeObjectState, sessionMachine, "Locking of attached media failed. A possible reason is that one of the media is attached to a running VM")
+			}
 		}
 	}
 	return nil

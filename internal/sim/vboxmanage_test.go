@@ -243,6 +243,28 @@ func TestStartNeedsNetworksAndFiles(t *testing.T) {
 	}
 }
 
+// A disk serves one running machine, and a machine whose BIOS never tries its disk does not come up.
+func TestDisksOfMachines(t *testing.T) {
+	f := newFake(t)
+	f.linked("one")
+	f.do("createvm --name two --ostype Ubuntu_64 --register --basefolder LAB/vms", "storagectl two --name SATA --add sata",
+		"storageattach two --storagectl SATA --port 0 --device 0 --type hdd --medium LAB/one.vdi", "startvm one --type headless")
+	if out, errs, exit := f.run("startvm two --type headless"); exit == 0 || !strings.Contains(errs, "Locking of attached media failed") {
+		t.Errorf("starting a machine with the disk of another one that runs: %d %s %s", exit, out, errs)
+	}
+	f.do("controlvm one poweroff", "startvm two --type headless")
+	for order, boots := range map[string]bool{"": true, "--boot1 disk": true, "--boot1 none --boot3 none": false, "--boot1 net --boot3 disk": true, "--boot3 net --boot4 disk": true} {
+		f.do("controlvm two poweroff", "modifyvm two --boot1 floppy --boot2 dvd --boot3 disk --boot4 none")
+		if order != "" {
+			f.do("modifyvm two " + order)
+		}
+		f.do("startvm two --type headless")
+		if got := f.machine("two").bootsDisk(); got != boots {
+			t.Errorf("%q boots from the disk: %v", order, got)
+		}
+	}
+}
+
 func TestUnknownArgumentsFail(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

@@ -189,6 +189,16 @@ func (m machineState) running(now time.Time) bool { return m.status(now) == "run
 // disk is the hard disk the machine would boot from. Its UUID is the key of the guest's file system: a new disk is a new guest.
 func (m machineState) disk() (path, uuid string, ok bool) { return m.firstMedium("hdd") }
 
+// bootsDisk tells whether the BIOS tries the hard disk. (What else it may try before is not bootable here, and it goes on.)
+func (m machineState) bootsDisk() bool {
+	for i, usual := range []string{"floppy", "dvd", "disk", "none"} {
+		if cmpString(m.Settings[fmt.Sprintf("boot%d", i+1)], usual) == "disk" {
+			return true
+		}
+	}
+	return false
+}
+
 // seed is the path of the disc in the first DVD drive that has one.
 func (m machineState) seed() (path string, ok bool) {
 	path, _, ok = m.firstMedium("dvddrive")
