@@ -435,6 +435,9 @@ func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {
 				}
 			}
 			if i.kind.Name == "Node" {
+				if err := nodeLabelProblem(verb, changes); err != nil {
+					return err
+				}
 				n := st.node(i.name)
 				m := n.Labels
 				if verb == "annotate" {
@@ -458,7 +461,7 @@ func (p *process) kubectlLabel(c *cluster, r *request, verb string) int {
 			}
 			apply(func(k, v string) { set(o.Body, v, "metadata", field, k) }, func(k string) { delete(mapOf(dig(o.Body, "metadata", field)), k) })
 			o.Version = st.next()
-			return nil
+			return fieldProblem(o.Kind, o.Body)
 		}); err != nil {
 			return p.errorf("%v", err)
 		}

@@ -100,7 +100,7 @@ spec.rules.http.paths.backend.service.port.number number`,
 
 // knownAnnotations are the ones of Kubernetes's and k3s's own that the model knows; what other annotations say is nobody's business but
 // their owner's.
-const knownAnnotations = lastApplied + " kubectl.kubernetes.io/restartedAt"
+const knownAnnotations = lastApplied + " kubectl.kubernetes.io/restartedAt " + entryPointsNote
 
 // fieldProblem says what of an object the model does not know; nil if it knows all of it.
 func fieldProblem(kind string, body map[string]any) error {
@@ -157,7 +157,23 @@ func fieldProblem(kind string, body map[string]any) error {
 // ofKubernetes reports whether a label or an annotation is Kubernetes's, k3s's or Traefik's, so that something may act upon it.
 func ofKubernetes(key string) bool {
 	domain, _, _ := strings.Cut(key, "/")
-	return strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "cattle.io") || strings.HasSuffix(domain, "traefik.io")
+	return slices.ContainsFunc(strings.Fields("kubernetes.io cattle.io k3s.io traefik.io flannel.alpha.coreos.com"), func(s string) bool {
+		return domain == s || strings.HasSuffix(domain, "."+s)
+	})
+}
+
+// knownNodeLabels are those of Kubernetes's and k3s's own that may be set by hand. Annotations of nodes are flannel's and k3s's: none may.
+const knownNodeLabels = enableLB + " kubernetes.io/hostname topology.kubernetes.io/zone topology.kubernetes.io/region"
+
+// nodeLabelProblem refuses labels and annotations of a node that something would act upon which the model does not have.
+func nodeLabelProblem(verb string, changes []string) error {
+	for _, ch := range changes {
+		key, _, _ := strings.Cut(strings.TrimSuffix(ch, "-"), "=")
+		if ofKubernetes(key) && (verb != "label" || !slices.Contains(strings.Fields(knownNodeLabels), key)) {
+			return fmt.Errorf("error: the SIMULATED API server does not know what %q changes about a node", key)
+		}
+	}
+	return nil
 }
 
 func valueProblem(path string, takes []string, v any) error {

@@ -581,6 +581,9 @@ func port(name, protocol string, number, target, nodePort int) map[string]any {
 	return p
 }
 
+// enableLB is the label of nodes that take part in ServiceLB, once any node has it.
+const enableLB = "svccontroller.k3s.cattle.io/enablelb"
+
 // serviceLB keeps a DaemonSet for every LoadBalancer service, whose pods hold the service's ports on their nodes.
 func (c *cluster) serviceLB(st *clusterState) {
 	wanted := map[string]*object{}
@@ -594,12 +597,10 @@ func (c *cluster) serviceLB(st *clusterState) {
 	st.Objects = slices.DeleteFunc(st.Objects, func(o *object) bool {
 		return o.Kind == "DaemonSet" && o.Namespace == "kube-system" && strings.HasPrefix(o.Name, "svclb-") && wanted[o.Name] == nil
 	})
-	// Once a node has this label, only those that have it take part.
-	const label = "svccontroller.k3s.cattle.io/enablelb"
-	limited := slices.ContainsFunc(st.Nodes, func(n *nodeRecord) bool { return n.Labels[label] == "true" })
+	limited := slices.ContainsFunc(st.Nodes, func(n *nodeRecord) bool { return n.Labels[enableLB] == "true" })
 	limit := func(body map[string]any) {
 		if delete(mapOf(dig(body, "spec", "template", "spec")), "nodeSelector"); limited {
-			set(body, map[string]any{label: "true"}, "spec", "template", "spec", "nodeSelector")
+			set(body, map[string]any{enableLB: "true"}, "spec", "template", "spec", "nodeSelector")
 		}
 	}
 	for _, name := range sortedKeys(wanted) {

@@ -58,7 +58,7 @@ const (
 		"tls-san cluster-cidr service-cidr write-kubeconfig-mode disable egress-selector-mode"
 	harmlessFlags = "debug selinux snapshotter prefer-bundled-bin lb-server-port protect-kernel-defaults tls-san-security " +
 		"disable-network-policy secrets-encryption etcd-expose-metrics default-local-storage-path"
-	modelledProxyArgs = "proxy-mode ipvs-sync-period iptables-sync-period"
+	modelledProxyArgs = "proxy-mode ipvs-scheduler ipvs-sync-period iptables-sync-period"
 )
 
 // unmodelled says which setting the model cannot take; nil if there is none. An empty one is as good as none.
