@@ -1,27 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/labctl/labctl/internal/config"
 	"github.com/labctl/labctl/internal/fetch"
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/sim"
-	"github.com/labctl/labctl/internal/ssh"
 	"github.com/labctl/labctl/provision/provider"
 	"github.com/labctl/labctl/vbox"
 )
@@ -99,12 +91,6 @@ func (a *app) openNode(name string) (*session, config.Node, error) {
 	return s, n, nil
 }
 
-func differ(a, b *config.Lab) bool {
-	x, errX := config.Marshal(a)
-	y, errY := config.Marshal(b)
-	return errX != nil || errY != nil || !bytes.Equal(x, y)
-}
-
 func (a *app) openLab(lab *config.Lab) (*session, error) {
 	data, cache, err := a.roots()
 	if err != nil {
@@ -147,139 +133,12 @@ func (s *session) close() {
 	}
 }
 
-// wanted returns the configuration that the user asks for.
-func (a *app) wanted() (*config.Lab, error) {
-	lab, err := a.configured()
-	if err != nil {
-		return nil, usage(err)
-	}
-	if a.simulate {
-		lab.Image.URL, lab.Image.SHA256, lab.K3s.Source = sim.ImageURL, sim.ImageSHA256(), sim.K3sSource
-	}
-	return lab, nil
-}
-
-func (a *app) configured() (*config.Lab, error) {
-	file := a.labFile
-	if file == "" {
-		file = "labctl.yaml"
-	}
-	const most = 1 << 20 // and one byte more, so that Parse can tell: /dev/zero has no end
-	var b []byte
-	err := a.readInput(file, func(r io.Reader) (err error) {
-		b, err = io.ReadAll(io.LimitReader(r, most+1))
-		return err
-	})
-	if a.labFile == "" && errors.Is(err, fs.ErrNotExist) {
-		return config.Default(), nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted(exitUsage, err, "labctl --lab "+ssh.Quote(file)+" init writes one")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return config.Parse(file, b)
-}
-
-// roots are where labs and downloads are kept. The simulation has roots of its own: the modes never mix.
-func (a *app) roots() (data, cache string, err error) {
-	home, err := os.UserHomeDir()
-	if err != nil && (a.env("XDG_DATA_HOME") == "" || a.env("XDG_CACHE_HOME") == "") {
-		return "", "", fmt.Errorf("where to keep labs: %w; set XDG_DATA_HOME and XDG_CACHE_HOME", err)
-	}
-	data, cache = a.env("XDG_DATA_HOME"), a.env("XDG_CACHE_HOME")
-	if data == "" {
-		data = filepath.Join(home, ".local", "share")
-	}
-	if cache == "" {
-		cache = filepath.Join(home, ".cache")
-	}
-	data, cache = filepath.Join(data, "labctl"), filepath.Join(cache, "labctl")
-	if a.simulate {
-		data, cache = filepath.Join(data, "simulated"), filepath.Join(cache, "simulated")
-	}
-	if data, err = filepath.Abs(data); err != nil {
-		return "", "", err
-	}
-	if cache, err = filepath.Abs(cache); err != nil {
-		return "", "", err
-	}
-	for _, dir := range []string{data, cache} {
-		if strings.ContainsFunc(dir, unicode.IsControl) { // VBoxManage's answers have one line for a path
-			return "", "", usage(fmt.Errorf("labs cannot be kept below %q: the path holds a line's end or another control character; set XDG_DATA_HOME and XDG_CACHE_HOME", dir))
-		}
-	}
-	return data, cache, nil
-}
-
 // mode says SIMULATED wherever labctl speaks of a lab that is.
 func (a *app) mode() string {
 	if a.simulate {
 		return " (SIMULATED)"
 	}
 	return ""
-}
-
-// hypervisor returns VBoxManage, or says how to get it.
-func (s *session) hypervisor(ctx context.Context) (*vbox.Client, error) {
-	if s.vbox.InProcess == nil && s.vbox.Command == nil {
-		path, err := s.findVBoxManage()
-		if err != nil {
-			return nil, hinted(exitUnable, err, installHint)
-		}
-		s.vbox.Command = []string{path}
-	}
-	c := vbox.New(s.vbox)
-	v, err := c.Version(ctx)
-	if err != nil {
-		return nil, hinted(exitUnable, fmt.Errorf("asking VBoxManage for its version: %w", err), "labctl doctor")
-	}
-	if err := v.Supported(); err != nil {
-		return nil, hinted(exitUnable, err, installHint)
-	}
-	return c, nil
-}
-
-const installHint = "install VirtualBox 7.0 or newer (https://www.virtualbox.org/wiki/Downloads), " +
-	"or name it with --vboxmanage PATH; to see labctl without it: labctl --simulate up"
-
-func (a *app) findVBoxManage() (string, error) {
-	override := a.vboxmanage
-	if override == "" {
-		override = a.env("LABCTL_VBOXMANAGE")
-	}
-	return vbox.Find(override, a.env, exec.LookPath, exists, runtime.GOOS)
-}
-
-// connect logs in to a node on its host-only address, or by its NAT rule if that address doesn't answer; via says which.
-func (s *session) connect(ctx context.Context, n config.Node) (c *ssh.Client, via string, err error) {
-	settings := s.folder.SSH(n.Name, s.lab.Image.User, s.dial)
-	c, err = ssh.Dial(ctx, net.JoinHostPort(n.Address.String(), "22"), settings)
-	if err == nil {
-		return c, n.Address.String(), nil
-	}
-	port, perr := s.folder.Machine(n.Name).SSHPort()
-	if perr != nil || port == 0 || errors.Is(err, ssh.ErrHostKey) {
-		return nil, "", fmt.Errorf("node %q: %w", n.Name, errors.Join(err, perr))
-	}
-	rule := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	c, rerr := ssh.Dial(ctx, rule, settings)
-	if rerr != nil {
-		return nil, "", fmt.Errorf("node %q answers neither on %s (%w) nor through its NAT rule (%w)", n.Name, n.Address, err, rerr)
-	}
-	s.ui.Info(fmt.Sprintf("the host-only network is down for %s: it answers on %s but not on %s (%v)", n.Name, rule, n.Address, err))
-	return c, rule, nil
-}
-
-// login connects to the node of that name.
-func (s *session) login(ctx context.Context, node string) (*ssh.Client, error) {
-	n, err := s.node(node)
-	if err != nil {
-		return nil, err
-	}
-	c, _, err := s.connect(ctx, n)
-	return c, err
 }
 
 // lock takes the lab's lock for a command.
@@ -302,24 +161,4 @@ func (s *session) node(name string) (config.Node, error) {
 		return n, usage(fmt.Errorf("lab %q has no node %q: it has %s", s.lab.Name, name, strings.Join(names, ", ")))
 	}
 	return n, nil
-}
-
-// freePort returns preferred if nothing listens there on 127.0.0.1, else the next free one from 2210 on.
-func freePort(preferred int, taken map[int]bool) (int, error) {
-	const first, last = 2210, 2999
-	candidates := []int{preferred}
-	for p := first; p <= last; p++ {
-		candidates = append(candidates, p)
-	}
-	for _, p := range candidates {
-		if p == 0 || taken[p] {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
-		if err != nil {
-			continue // in use
-		}
-		return p, l.Close()
-	}
-	return 0, fmt.Errorf("no free port between %d and %d on 127.0.0.1", first, last)
 }

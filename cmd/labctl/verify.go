@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,10 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/labctl/labctl/checks"
-	"github.com/labctl/labctl/checks/collect"
 	"github.com/labctl/labctl/checks/report"
-	"github.com/labctl/labctl/internal/config"
-	"github.com/labctl/labctl/k3s"
 	"github.com/labctl/labctl/labs"
 )
 
@@ -121,15 +114,6 @@ func inapplicable(numbers []string, rep checks.Report) error {
 	return nil
 }
 
-// areas are the areas of checks as they can be typed, for the help.
-func areas() string {
-	all := checks.Areas(checks.Catalogue())
-	for i, area := range all {
-		all[i] = strings.ToLower(strings.ReplaceAll(area, " ", "-"))
-	}
-	return strings.Join(all, ", ")
-}
-
 // nextExercise is the number of the exercise after the last of these; empty where none was named, or none follows: then the list is next.
 func nextExercise(numbers []string) (string, error) {
 	all, err := exercises()
@@ -145,160 +129,6 @@ func nextExercise(numbers []string) (string, error) {
 		return "", nil
 	}
 	return all[i+1].Number, nil
-}
-
-// judgeFile judges a bundle. The lab that it is about stands in it.
-func (a *app) judgeFile(name string, selected []checks.Check) (checks.Report, error) {
-	var evidence *collect.Evidence
-	err := a.readInput(name, func(r io.Reader) (err error) {
-		if evidence, err = collect.Read(r); err != nil {
-			return fmt.Errorf("%q: %w", name, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return checks.Report{}, usage(err)
-	}
-	return checks.Evaluate(collect.Parse(evidence), selected), nil
-}
-
-// waitPause is how long --wait leaves the lab alone between two looks at it.
-const waitPause = 2 * time.Second
-
-// judgeLab collects and judges, again and again for as long as wait says while something does not pass.
-func (a *app) judgeLab(ctx context.Context, selected []checks.Check, wait time.Duration) (checks.Report, error) {
-	s, err := a.openStored()
-	if err != nil {
-		return checks.Report{}, err
-	}
-	defer s.close()
-	const id = "wait"
-	deadline := s.now().Add(wait)
-	if wait > 0 {
-		s.ui.Start(id, "all checks")
-		s.ui.Limit(id, wait)
-	}
-	for {
-		evidence, err := s.collect(ctx, selected)
-		if err != nil {
-			return checks.Report{}, err
-		}
-		rep := s.pasteable(checks.Evaluate(collect.Parse(evidence), selected))
-		switch {
-		case wait == 0:
-			return rep, nil
-		case rep.ExitCode() == exitOK:
-			s.ui.Done(id, "pass")
-			return rep, nil
-		case !s.now().Add(waitPause).Before(deadline):
-			s.ui.Fail(id, "the time is over: "+lastCause(rep))
-			return rep, nil
-		}
-		s.ui.Step(id, lastCause(rep))
-		pause := time.NewTimer(waitPause)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return checks.Report{}, ctx.Err()
-		case <-pause.C:
-		}
-	}
-}
-
-// lastCause names what keeps a report from passing: the first check that fails, or else the first that is unknown.
-func lastCause(rep checks.Report) string {
-	for _, status := range []checks.Status{checks.Fail, checks.Unknown} {
-		for _, v := range rep.Verdicts {
-			if v.Status == status {
-				cause, _, _ := strings.Cut(v.Actual, "\n")
-				return fmt.Sprintf("%s is %s: %s", v.ID, v.Status, cause)
-			}
-		}
-	}
-	return "no check passes"
-}
-
-// selectChecks finds the checks that the arguments ask for, each with the exercises that teach it; no argument asks for all.
-func selectChecks(numbers []string, o verifyOptions) ([]checks.Check, error) {
-	catalogue := checks.Catalogue()
-	exercises, err := exercises()
-	if err != nil {
-		return nil, err
-	}
-	taught := labs.ByCheck(exercises)
-	for i := range catalogue {
-		catalogue[i].Exercises = taught[catalogue[i].ID]
-	}
-	only := o.only
-	for _, number := range numbers {
-		e, err := labs.Get(exercises, number)
-		if err != nil {
-			return nil, err
-		}
-		only = append(only, e.Checks...)
-	}
-	selected, err := checks.Select(catalogue, only...)
-	if err != nil || len(o.skip) == 0 {
-		return selected, err
-	}
-	left, err := checks.Select(catalogue, o.skip...)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(slices.Clone(selected), func(c checks.Check) bool {
-		return slices.ContainsFunc(left, func(l checks.Check) bool { return l.ID == c.ID })
-	}), nil
-}
-
-// collect gathers the evidence of the lab as it is now, as far as these checks need it; all of it without checks.
-func (s *session) collect(ctx context.Context, selected []checks.Check) (*collect.Evidence, error) {
-	const id = "collect"
-	s.ui.Start(id, "evidence")
-	o := collect.Options{
-		Checks:    selected,
-		Lab:       s.lab,
-		Simulated: s.simulate,
-		Connect: func(ctx context.Context, node string) (collect.Runner, io.Closer, error) {
-			c, err := s.login(ctx, node)
-			if err != nil {
-				return nil, nil, err
-			}
-			return c, c, nil
-		},
-		HTTP:       s.probeClient(),
-		Machines:   s.machines(ctx),
-		Manifests:  manifests(s.lab),
-		HostRoutes: s.listRoutes(),
-		Step:       func(text string) { s.ui.Step(id, text) },
-	}
-	evidence, err := collect.Collect(ctx, o)
-	if err != nil {
-		s.ui.Fail(id, "collecting it failed")
-		return nil, err
-	}
-	s.ui.Done(id, "collected")
-	return evidence, nil
-}
-
-// manifests are what labctl has applied, in one stream.
-func manifests(lab *config.Lab) []byte {
-	var all [][]byte
-	for _, m := range k3s.Manifests(lab) {
-		all = append(all, m.YAML)
-	}
-	return bytes.Join(all, []byte("---\n"))
-}
-
-// probeClient is the host's HTTP client for probes: no proxy, no connection that is used twice.
-func (s *session) probeClient() *http.Client {
-	return &http.Client{
-		Timeout: 15 * time.Second,
-		Transport: &http.Transport{
-			DialContext:       s.dial,
-			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
-		},
-	}
 }
 
 func (a *app) printReport(rep checks.Report) error {
