@@ -49,29 +49,12 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 	var t strings.Builder
 	status := exitOK
 	for _, c := range all {
-		r := verifiedSummary{Path: c.Path, Kind: c.kind, Status: "pass"}
-		slow := c.Size >= slowToRead
-		if slow {
-			s.ui.Start(c.Path, s.inCache(c.Path))
+		r, err := s.verified(ctx, c)
+		if err != nil {
+			return err
 		}
-		note, err := s.verifyCached(ctx, c)
-		switch {
-		case slow && err != nil:
-			s.ui.Fail(c.Path, "not as it should be")
-		case slow:
-			s.ui.Done(c.Path, "read")
-		}
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case c.kind == kindUnfinished:
-			r.Status, r.Detail = "not-applicable", "unfinished: up or cache fetch goes on with it, or begins anew"
-		case errors.Is(err, fetch.ErrChecksum) || errors.Is(err, errDamaged):
-			status, r.Status, r.Detail, r.Fix = exitFailed, "fail", err.Error(), s.wayOut(c)
-		case err != nil:
-			return fmt.Errorf("verifying %q: %w", c.Path, err)
-		default:
-			r.Detail = note
+		if r.Status == "fail" {
+			status = exitFailed
 		}
 		results = append(results, r)
 		fmt.Fprintf(&t, "%-15s %-10s %s\n", r.Status, sizeOf(c.Size), s.inCache(c.Path))
@@ -100,6 +83,35 @@ func (a *app) runCacheVerify(ctx context.Context) error {
 		return errQuiet(status)
 	}
 	return nil
+}
+
+// verified judges a file; an error says that it could not be judged. Reading a large one is shown.
+func (s *session) verified(ctx context.Context, c cached) (verifiedSummary, error) {
+	r := verifiedSummary{Path: c.Path, Kind: c.kind, Status: "pass"}
+	slow := c.Size >= slowToRead
+	if slow {
+		s.ui.Start(c.Path, s.inCache(c.Path))
+	}
+	note, err := s.verifyCached(ctx, c)
+	switch {
+	case slow && err != nil:
+		s.ui.Fail(c.Path, "not as it should be")
+	case slow:
+		s.ui.Done(c.Path, "read")
+	}
+	switch {
+	case ctx.Err() != nil:
+		return r, context.Cause(ctx)
+	case c.kind == kindUnfinished:
+		r.Status, r.Detail = "not-applicable", "unfinished: up or cache fetch goes on with it, or begins anew"
+	case errors.Is(err, fetch.ErrChecksum) || errors.Is(err, errDamaged):
+		r.Status, r.Detail, r.Fix = "fail", err.Error(), s.wayOut(c)
+	case err != nil:
+		return r, fmt.Errorf("verifying %q: %w", c.Path, err)
+	default:
+		r.Detail = note
+	}
+	return r, nil
 }
 
 // errDamaged says that a file is not what it should be.
