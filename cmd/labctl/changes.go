@@ -43,6 +43,8 @@ func reason(d engine.Difference) string {
 		return fmt.Sprint(d.Old) // what the refresh has found wrong, in words
 	case telling(d) && d.Old != nil && d.New != nil:
 		return fmt.Sprintf("%s %v → %v", d.Property, d.Old, d.New)
+	case telling(d) && d.New != nil: // it was left to a default
+		return fmt.Sprintf("%s → %v", d.Property, d.New)
 	}
 	return d.Property
 }
@@ -51,7 +53,8 @@ func reason(d engine.Difference) string {
 // them, is not in this list, and neither are checksums, ids, paths in the cache and whole manifests: of those the name is said.
 func telling(d engine.Difference) bool {
 	switch d.Property {
-	case "url", "source", "version", "diskGiB", "cidr", "host", "address", "user", "cpus", "memoryMiB", "running", "podCIDR", "serviceCIDR", "proxyMode", "drift":
+	case "url", "source", "version", "diskGiB", "cidr", "host", "address", "user", "cpus", "memoryMiB", "running",
+		"podCIDR", "serviceCIDR", "proxyMode", "ipvsScheduler", "drift":
 		return brief(d.Old) && brief(d.New)
 	}
 	return false

@@ -22,6 +22,8 @@ func TestReason(t *testing.T) {
 		{engine.Difference{Property: "drift", Old: "settings differ"}, "settings differ"},
 		{engine.Difference{Property: "drift"}, "drift"},
 		{engine.Difference{Property: "host", Old: "192.168.56.1"}, "host"}, // not known yet
+		{engine.Difference{Property: "ipvsScheduler", New: "wrr"}, "ipvsScheduler → wrr"},
+		{engine.Difference{Property: "ipvsScheduler", Old: "rr", New: "wrr"}, "ipvsScheduler rr → wrr"},
 		{engine.Difference{Property: "registries", Old: seal, New: other}, "registries"},
 		{engine.Difference{Property: "proxy", New: seal}, "proxy"},
 		{engine.Difference{Property: "cluster", Old: seal, New: other}, "cluster"},
