@@ -150,7 +150,7 @@ func (p *Provider) createNetwork(ctx context.Context, owner string, want netip.P
 		err = errors.Join(err, p.forgetPending(ctx, owner, names))
 	}
 	if err != nil {
-		return "", fmt.Errorf("creating a host-only network for %s: %w", want.Masked(), err)
+		return "", fmt.Errorf("creating one for %s: %w", want.Masked(), err)
 	}
 	return n.Name, p.o.Hypervisor.SetExtraData(ctx, "global", pendingKey(owner), "")
 }
