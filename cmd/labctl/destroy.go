@@ -19,7 +19,7 @@ func (a *app) newDestroyCmd() *cobra.Command {
 		Use:   "destroy",
 		Short: "remove the lab: its machines, its network if labctl made it, its folder",
 		Long: `destroy removes all that labctl made for the lab and nothing else. The cached image stays, so that the next up
-needs no download. It refuses, and changes nothing, while a disk or a machine that labctl did not make would be lost with the lab.`,
+needs no download. It refuses, and changes nothing, while a file, a disk or a machine that labctl did not make would be lost with the lab.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDestroy(cmd.Context(), yes) },
 	}

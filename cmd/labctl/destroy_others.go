@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/labctl/labctl/internal/labdir"
 	"github.com/labctl/labctl/internal/ssh"
@@ -20,7 +22,23 @@ func (s *session) onlyOurs(ctx context.Context, hypervisor *vbox.Client, machine
 	for _, m := range machines {
 		refs = append(refs, m.MachineRef)
 	}
-	return errors.Join(s.noMachineBelow(ctx, hypervisor, machines), s.noMediumBelow(ctx, hypervisor, "destroy", s.folder.Path, refs))
+	return errors.Join(s.noMachineBelow(ctx, hypervisor, machines), s.noMediumBelow(ctx, hypervisor, "destroy", s.folder.Path, refs), s.noFileBelow())
+}
+
+// noFileBelow refuses to remove the lab's folder while somebody keeps files of his own in it.
+func (s *session) noFileBelow() error {
+	names, err := s.folder.Strangers()
+	if err != nil {
+		return fmt.Errorf("looking for what is not the lab's in its folder: %w", err)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	for i, name := range names {
+		names[i] = strconv.Quote(name)
+	}
+	return hinted(exitUnable, fmt.Errorf("the lab's folder %q holds what labctl has not put there (%s): it is left as it is", s.folder.Path, strings.Join(names, ", ")),
+		"move that elsewhere, or remove it; then labctl destroy again")
 }
 
 // noMachineBelow refuses to remove the lab's folder while a machine that is not the lab's has files there.

@@ -97,6 +97,11 @@ func (a *app) openLab(lab *config.Lab) (*session, error) {
 		return nil, err
 	}
 	s := &session{app: a, lab: lab, folder: labdir.At(data, lab.Name)}
+	if images := filepath.Join(cache, "images"); below(images, s.folder.Path) || below(s.folder.Path, images) {
+		// As where both are one folder and the lab is called "images": with the lab the base disks of all labs would be removed.
+		return nil, usage(fmt.Errorf("the folder of lab %q, %q, and that of all labs' images, %q, are in each other: name the lab otherwise, or set XDG_CACHE_HOME",
+			lab.Name, s.folder.Path, images))
+	}
 	s.vbox.Timeout = a.callLimit
 	s.dial = new(net.Dialer).DialContext
 	if a.simulate {
