@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +30,39 @@ file for each output, tokens cut out. "labctl verify --evidence BUNDLE.tar.gz" j
 	return cmd
 }
 
+// bundleTarget is fileTarget for a bundle: an older one is replaced, and nothing else that somebody has written.
+func bundleTarget(name string) (string, error) {
+	target, err := fileTarget(name)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(target)
+	if missing(err) {
+		return target, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	begins := make([]byte, 2)
+	n, err := io.ReadFull(f, begins)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", err
+	}
+	if n > 0 && !bytes.Equal(begins, []byte{0x1f, 0x8b}) { // gzip's
+		return "", fmt.Errorf("%q is there and is no bundle: it is left as it is, name another file", name)
+	}
+	return target, nil
+}
+
 func (a *app) runCollect(ctx context.Context, file string) error {
 	if file == "" {
 		return usage(errors.New("collect needs a file to write: labctl collect -o evidence.tar.gz"))
 	}
-	target, err := fileTarget(file)
+	if slices.Contains([]string{"text", "json", "junit", "tap"}, file) {
+		return usage(fmt.Errorf("-o %s: what collect gives is a bundle, and -o names its file: labctl collect -o evidence.tar.gz (./%s, if it is to be called so)", file, file))
+	}
+	target, err := bundleTarget(file)
 	if err != nil {
 		return usage(err)
 	}

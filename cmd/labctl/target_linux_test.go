@@ -25,6 +25,11 @@ func TestCollectReplacesOnlyFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for name, content := range map[string]string{"labctl.yaml": "name: mine\n", "x": "x"} {
+		if err := os.WriteFile(in(name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	env := func(string) string { return in("home") }
 	for name, want := range map[string]string{
 		"pipe":                "no ordinary file",
@@ -33,6 +38,8 @@ func TestCollectReplacesOnlyFiles(t *testing.T) {
 		".":                   "no ordinary file",
 		"link-to-nothing":     "leads nowhere",
 		"no-such-folder/file": "its folder",
+		"labctl.yaml":         "is no bundle",
+		"x":                   "is no bundle",
 		"pipe/file":           "not a directory",
 	} {
 		before, _ := os.Lstat(in(name))
@@ -44,6 +51,28 @@ func TestCollectReplacesOnlyFiles(t *testing.T) {
 		if after, _ := os.Lstat(in(name)); before != nil && (after == nil || after.Mode() != before.Mode()) {
 			t.Errorf("%s was %v and is %v", name, before, after)
 		}
+	}
+}
+
+// TestCollectReplacesBundles: a bundle is made anew, and an empty file, as mktemp makes it, is filled.
+func TestCollectReplacesBundles(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{"bundle": "\x1f\x8b rest", "empty": ""} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := bundleTarget(file); err != nil || got != file {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got, err := bundleTarget("no-such-file"); err != nil || got != "no-such-file" {
+		t.Errorf("%q, %v", got, err)
+	}
+	var out, errs bytes.Buffer
+	status := newApp(strings.NewReader(""), &out, &errs, func(string) string { return "/nosuch" }).run(t.Context(), []string{"--simulate", "collect", "-o", "json"})
+	if status != exitUsage || !strings.Contains(errs.String(), "-o names its file") {
+		t.Errorf("status %d\n%s", status, errs.String())
 	}
 }
 
