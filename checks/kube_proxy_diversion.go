@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -99,4 +100,38 @@ func (t traffic) strays(rules []NATRule, entry NATRule) (NATRule, bool) {
 		}
 	}
 	return t.diverted(rules, before)
+}
+
+// judgeRewritten judges that iptables gives what is for a virtual server no other destination: its turn is before that of IPVS.
+func judgeRewritten(j *judgements, n config.Node, nat Fact[[]NATRule], at netip.AddrPort) {
+	if !nat.Known {
+		j.unknown(n.Name, nat.why(), nat.From)
+		return
+	}
+	t := traffic{to: netip.PrefixFrom(at.Addr(), at.Addr().BitLen()), port: int(at.Port()), local: true} // on kube-ipvs0, if not on a NIC
+	for _, hook := range []string{"PREROUTING", "OUTPUT"} {
+		if r, ok := t.rewritten(nat.Value, hook, map[string]bool{}); ok {
+			j.judge(false, fmt.Sprintf("%s %s comes to IPVS", n.Name, at), fmt.Sprintf("%s %s: a rule of iptables gives packets to %s another destination", n.Name, hook, at), nat.From.showing(r.Line))
+		}
+	}
+}
+
+// rewritten returns the rule of a chain, or of one that it leads to, that gives such packets another destination.
+func (t traffic) rewritten(rules []NATRule, name string, seen map[string]bool) (NATRule, bool) {
+	if seen[name] {
+		return NATRule{}, false
+	}
+	seen[name] = true
+	for _, r := range chain(rules, name) {
+		if !t.meets(r) {
+			continue
+		}
+		if slices.Contains([]string{"DNAT", "REDIRECT", "NETMAP"}, r.Jump) {
+			return r, true
+		}
+		if away, ok := t.rewritten(rules, r.Jump, seen); ok {
+			return away, true
+		}
+	}
+	return NATRule{}, false
 }

@@ -15,7 +15,10 @@ func evalVirtualServers(f Facts) Result {
 		return otherMode(f)
 	}
 	var j judgements
-	eachVirtualServer(f, &j, func(w wantedServer) { w.judgeReal(&j) })
+	eachVirtualServer(f, &j, func(w wantedServer) {
+		w.judgeReal(&j)
+		judgeRewritten(&j, w.node, f.Nodes[w.node.Name].NAT, w.at)
+	})
 	return j.result("labctl ssh NODE -- sudo ipvsadm -Ln shows them; restarting k3s (k3s-agent on a worker) makes kube-proxy set them anew")
 }
 

@@ -171,6 +171,23 @@ func kubeProxyFixtures() map[string][]fixture {
 			{"iptables mode", func(*Facts) {}, NotApplicable, "iptables"},
 			{"IPVS", func(f *Facts) { f.inIPVS() }, Pass, "w1 hello-svc 192.168.56.11:31885 -> 10.42.0.10:8080"},
 			{"none", func(f *Facts) { f.inIPVS(); f.node("w1", func(n *NodeFacts) { n.IPVS.Value = nil }) }, Fail, "w1 has no virtual server 10.43.31.179:80 for web-svc"},
+			{"another destination before IPVS comes to it", func(f *Facts) {
+				f.inIPVS()
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "OTHER", Local: true, Narrow: true})
+				f.nat("w1", func(rules []NATRule) []NATRule {
+					return append(rules, NATRule{Chain: "OTHER", Jump: "DNAT", Protocol: "tcp", Port: 80}, NATRule{Chain: "OTHER", Jump: "OTHER"})
+				})
+			}, Fail, "w1 PREROUTING: a rule of iptables gives packets to 10.43.31.179:80 another destination"},
+			{"rules that give nothing another destination, or other things", func(f *Facts) {
+				f.inIPVS()
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "ACCEPT"})
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "REDIRECT", Protocol: "tcp", Port: 8080})
+				f.before("w1", "", NATRule{Chain: "PREROUTING", Jump: "DNAT", To: prefix("1.1.1.1/32")})
+			}, Pass, ""},
+			{"iptables was not asked", func(f *Facts) {
+				f.inIPVS()
+				f.node("w1", func(n *NodeFacts) { n.NAT = Missing[[]NATRule]("w1: iptables-save: not found", Source{}) })
+			}, Unknown, "iptables-save: not found"},
 			{"a real server too few", func(f *Facts) {
 				f.inIPVS()
 				f.node("w1", func(n *NodeFacts) { n.IPVS.Value[0].Real = n.IPVS.Value[0].Real[:1] })
