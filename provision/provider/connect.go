@@ -201,50 +201,7 @@ func (c *connections) close() {
 
 func hostOnly(n config.Node) string { return net.JoinHostPort(n.Address.String(), "22") }
 
-// final tells whether a node that is dialled again would answer the same: it is another one, or its key on this side is damaged.
-func final(err error) bool { return errors.Is(err, ssh.ErrHostKey) || errors.Is(err, ssh.ErrConfig) }
-
-// stopped marks an error that waiting longer cannot mend.
-type stopped struct{ error }
-
-func (s stopped) Unwrap() error { return s.error }
-
-func stop(err error) error { return stopped{err} }
-
-// poll calls try until it says true, fails for good, or ctx ends; then its error is the deadline's joined with the last
-// cause, of which step is told each time it changes.
-func poll(ctx context.Context, try func() (bool, error), step func(string)) error {
-	const interval = 500 * time.Millisecond
-	t := time.NewTimer(0)
-	defer t.Stop()
-	var last error
-	for first := true; ; first = false {
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), last)
-		case <-t.C:
-		}
-		ok, err := try()
-		if ok {
-			return nil
-		}
-		var s stopped
-		if errors.As(err, &s) {
-			return s.error
-		}
-		if final(err) {
-			return err
-		}
-		if err != nil && ctx.Err() == nil {
-			if last == nil || err.Error() != last.Error() {
-				step(err.Error())
-			}
-			last = err
-		}
-		if first {
-			t.Reset(interval / 10) // most things that are asked for are there already, or nearly
-		} else {
-			t.Reset(interval)
-		}
-	}
+// final tells whether trying again would end the same: another machine answers, a key on this side is damaged, or cloud-init has ended.
+func final(err error) bool {
+	return errors.Is(err, ssh.ErrHostKey) || errors.Is(err, ssh.ErrConfig) || errors.Is(err, errCloudInit)
 }

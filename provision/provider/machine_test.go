@@ -117,25 +117,6 @@ func TestSpoiltFirstBoot(t *testing.T) {
 	}
 }
 
-func TestConsoleTail(t *testing.T) {
-	m := labdir.At(t.TempDir(), "lab").Machine("cp1")
-	if err := os.MkdirAll(m.Path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if got := consoleTail(m); got != " (nothing was written to it)" {
-		t.Errorf("without a console: %q", got)
-	}
-	const complaint = "[   21.3] cloud-init[301]: 2026-11-22 16:01:02,345 - util.py[WARNING]: Failed loading yaml blob. Invalid format at line 2"
-	text := "GRUB\r\n" + complaint + "\r\n" + strings.Repeat("[  OK  ] Started something.\r\n", 100) + "\x1b[0;1;39mlogin:"
-	if err := os.WriteFile(m.SerialLog(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := consoleTail(m)
-	if !strings.Contains(got, "\ncloud-init said: "+complaint+";\n") || !strings.HasSuffix(got, "\nlogin:") || strings.Contains(got, "GRUB") {
-		t.Errorf("the tail is %q", got)
-	}
-}
-
 // stubborn is VirtualBox that removes no machine.
 type stubborn struct{ Hypervisor }
 
