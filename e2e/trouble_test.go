@@ -124,7 +124,7 @@ func TestSeed(t *testing.T) {
 	l := troubled(t)
 	for _, broken := range []struct{ what, old, new, want string }{
 		{"is no YAML", "\nusers:\n", "\nusers[\n", "cloud-init said: "},
-		{"cannot be carried out", "path: /etc/hosts\n", "path: /proc/hst1\n", "cloud-init failed on \"cp1\": "},
+		{"cannot be carried out", "path: /etc/hosts\n", "path: /proc/hst1\n", "machine cp1: cloud-init failed: "},
 	} {
 		l.chapter("user-data that "+broken.what, func() {
 			front := l.vbox
