@@ -201,7 +201,6 @@ func TestStartNames(t *testing.T) {
 // TestWords holds the front's refusals to what the real program was heard to say.
 func TestWords(t *testing.T) {
 	m := &machine{name: "t1"}
-	f := holding(t, "t1", saved)
 	said := map[string]string{}
 	for block := range strings.SplitSeq(recorded(t, "locks.txt"), "\n\n") {
 		call, answer, _ := strings.Cut(strings.TrimPrefix(block, "$ VBoxManage "), "\n")
@@ -212,7 +211,7 @@ func TestWords(t *testing.T) {
 		t.Fatalf("%d recorded answers, want 5", len(said))
 	}
 	for _, name := range []string{"modifyvm", "storagectl", "unregistervm"} {
-		err := f.refusal([]string{name, "t1"}, m, running)
+		err := m.refusal([]string{name, "t1"}, running)
 		if diff := cmp.Diff(said[name], err.Error()); diff != "" {
 			t.Errorf("%s (-real +front):\n%s", name, diff)
 		}

@@ -47,10 +47,11 @@ func (f *front) guard(args []string) error {
 	if m == nil || state == saved && args[0] == "unregistervm" { // the saved state goes with the machine
 		return nil
 	}
-	return f.refusal(args, m, state)
+	return m.refusal(args, state)
 }
 
-func (*front) refusal(args []string, m *machine, state string) error {
+// refusal is what the call is told whose machine runs or is saved.
+func (m *machine) refusal(args []string, state string) error {
 	switch args[0] {
 	case "modifyvm":
 		return m.locked(state, `"LockMachine(a->session, LockType_Write)" at line 901 of file VBoxManageModifyVM.cpp`)

@@ -372,6 +372,13 @@ func (m *moment) settleCluster(server *guest) (bool, error) {
 		registered := st != nil && g.state.Cluster == server.disk &&
 			slices.ContainsFunc(st.Nodes, func(n *nodeRecord) bool { return n.Disk == g.disk && n.Start.Equal(u.Since) })
 		fmt.Fprintln(&facts, g.disk, u.Since.UnixNano(), registered)
+		if c := m.clusters[server.disk]; registered && c != nil {
+			for _, p := range c.state.Pods {
+				if n := c.state.node(p.Node); n != nil && n.Disk == g.disk && c.networkMended(c.state, p) {
+					fmt.Fprintln(&facts, p.UID, "has a network")
+				}
+			}
+		}
 		if registered || u.K3s.Role != "agent" {
 			continue
 		}
@@ -541,7 +548,7 @@ func (c *cluster) equip(j joining) error {
 	subnet := n.subnet(c.state)
 	env := fmt.Sprintf("FLANNEL_NETWORK=%s\nFLANNEL_SUBNET=%s\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
 		c.state.Settings.ClusterCIDR, netip.PrefixFrom(subnet.Addr().Next(), subnet.Bits()))
-	if err := j.g.files.write("/run/flannel/subnet.env", "root", 0o644, []byte(env)); err != nil {
+	if err := j.g.files.write(subnetFile, "root", 0o644, []byte(env)); err != nil {
 		return err
 	}
 	if err := j.g.files.write(cniFolder+"/10-flannel.conflist", "root", 0o600, []byte(flannelCNI)); err != nil {

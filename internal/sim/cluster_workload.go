@@ -31,7 +31,7 @@ type podRecord struct {
 	IP        netip.Addr        `json:"ip,omitzero"`
 	Bridge    string            `json:"bridge,omitempty"`  // that its network is on; empty: cni0, which is flannel's
 	Gateway   netip.Prefix      `json:"gateway,omitzero"`  // of such another bridge
-	Sandbox   string            `json:"sandbox,omitempty"` // why it gets no network, and never starts
+	Sandbox   string            `json:"sandbox,omitempty"` // why it has no network yet, and does not start
 	Scheduled time.Time         `json:"scheduled,omitzero"`
 	Completed bool              `json:"completed,omitempty"`
 	Problem   string            `json:"problem,omitempty"` // why it is not scheduled
@@ -67,8 +67,11 @@ func (c *cluster) control(st *clusterState) {
 		}
 	}
 	for _, p := range st.Pods {
-		if p.Node == "" {
+		switch {
+		case p.Node == "":
 			c.schedule(st, p)
+		case c.networkMended(st, p):
+			c.bind(st, p, st.node(p.Node))
 		}
 	}
 	c.pull(st)
@@ -326,7 +329,8 @@ func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 		return
 	}
 	subnet := n.subnet(st)
-	net, err := c.up[n.Disk].podNetwork()
+	net, err := c.up[n.Disk].podNetwork(subnet)
+	p.Sandbox = ""
 	switch {
 	case err != nil:
 		p.IP, p.Sandbox = netip.Addr{}, err.Error()
@@ -348,6 +352,16 @@ func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 			return
 		}
 	}
+}
+
+// networkMended reports whether a pod waits for a network that could be made by now: the kubelet goes on trying.
+func (c *cluster) networkMended(st *clusterState, p *podRecord) bool {
+	n := st.node(p.Node)
+	if n == nil || p.Sandbox == "" || c.up[n.Disk] == nil {
+		return false
+	}
+	_, err := c.up[n.Disk].podNetwork(n.subnet(st))
+	return err == nil
 }
 
 // podStart is when a pod's containers run, if its node does.

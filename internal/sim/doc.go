@@ -47,8 +47,7 @@
 // Of a packet's way the first one is followed: replies come back unless an overlay, or masquerading that is missing, loses them.
 // conntrack shows only connections whose destination was changed, and all of them are over. Only NodePort and LoadBalancer services
 // know externalTrafficPolicy. Network policies, and what a wrong clock does to certificates, are not in the model; neither is what an
-// MTU does to large packets, what registries.yaml and a proxy's variables change about pulling images, and what becomes of a new pod
-// where flannel's subnet.env is not its own.
+// MTU does to large packets, and what registries.yaml and a proxy's variables change about pulling images.
 //
 // # What it must not import
 //

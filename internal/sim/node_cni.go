@@ -39,8 +39,8 @@ type podNetwork struct {
 	Subnet netip.Prefix // of other bridges than flannel's
 }
 
-// podNetwork reads the settings of the CNI plugins. Until k3s has written any, flannel's are meant.
-func (g *guest) podNetwork() (podNetwork, error) {
+// podNetwork reads the settings of the CNI plugins on a node with that pod CIDR. Until k3s has written any, flannel's are meant.
+func (g *guest) podNetwork(subnet netip.Prefix) (podNetwork, error) {
 	flannel := podNetwork{Bridge: "cni0"}
 	if g == nil {
 		return flannel, nil
@@ -74,7 +74,7 @@ func (g *guest) podNetwork() (podNetwork, error) {
 			first = list.Plugins[0]
 		}
 		if first.Type == "flannel" {
-			return flannel, nil
+			return flannel, g.flannelProblem(subnet)
 		}
 		subnet, err := netip.ParsePrefix(first.IPAM.Subnet)
 		if first.Type != "bridge" || first.IPAM.Type != "host-local" || err != nil || !strings.HasPrefix(first.Bridge, "cni") || first.Bridge == "cni0" {
@@ -83,4 +83,22 @@ func (g *guest) podNetwork() (podNetwork, error) {
 		return podNetwork{first.Bridge, subnet.Masked()}, nil
 	}
 	return flannel, nil
+}
+
+// subnetFile is flannel's note of the node's pod CIDR, for its plugin.
+const subnetFile = "/run/flannel/subnet.env"
+
+// flannelProblem is why flannel's plugin gives a new pod no network: its note names another subnet than cni0 has.
+func (g *guest) flannelProblem(subnet netip.Prefix) error {
+	data, err := g.files.read("root", subnetFile)
+	if err != nil {
+		return nil // k3s is about to write it
+	}
+	for line := range strings.Lines(string(data)) {
+		noted, ok := strings.CutPrefix(strings.TrimSpace(line), "FLANNEL_SUBNET=")
+		if own := netip.PrefixFrom(subnet.Addr().Next(), subnet.Bits()).String(); ok && noted != own {
+			return fmt.Errorf(`plugin type="flannel" failed (add): failed to set bridge addr: "cni0" already has an IP address different from %s`, noted)
+		}
+	}
+	return nil
 }

@@ -44,3 +44,18 @@ func TestOtherCNIPlugin(t *testing.T) {
 		return has(l.run(0, "sudo kubectl -n demo get pods -l app=probe --no-headers"), " 0/1 Pending ")
 	})
 }
+
+// A new pod gets no network while flannel's note of its node's subnet is wrong, and gets one when that is mended.
+func TestFlannelsNote(t *testing.T) {
+	l := newLab(t)
+	l.cluster(2, correct)
+	l.demo()
+	const pods = "sudo kubectl -n demo get pods -l app=probe -o wide --no-headers | grep ' w1 '"
+	l.run(1, "sudo sed -i 's|^FLANNEL_SUBNET=.*|FLANNEL_SUBNET=10.42.250.1/24|' "+subnetFile)
+	l.run(0, "sudo kubectl -n demo rollout status ds/probe && sudo kubectl -n demo delete pod "+l.pod("app=probe", 1))
+	l.eventually(func() error { return has(l.run(0, pods), " 0/1 Pending 0 ") })
+	l.fails(0, "sudo kubectl -n demo rollout status ds/probe --timeout=200ms", 1, "timed out")
+	l.run(1, "sudo sed -i 's|^FLANNEL_SUBNET=.*|FLANNEL_SUBNET=10.42.1.1/24|' "+subnetFile)
+	l.eventually(func() error { return has(l.run(0, pods), " 1/1 Running 0 ") })
+	l.run(0, "sudo kubectl -n demo rollout status ds/probe --timeout=10s && curl -sS -o /dev/null http://"+strings.Fields(l.run(0, pods))[5]+"/")
+}

@@ -93,6 +93,18 @@ func (f fake) machine(name string) machineState {
 	return machines[at]
 }
 
+// readMachines returns the registered machines in the order of their registration. It takes no lock.
+func readMachines(dir string) ([]machineState, error) {
+	s, err := readState(dir)
+	return s.Machines, err
+}
+
+// readHostOnly returns the host-only adapters of the simulated host. It takes no lock.
+func readHostOnly(dir string) ([]hostOnlyState, error) {
+	s, err := readState(dir)
+	return s.HostOnly, err
+}
+
 // linked makes a base image, if there is none, and a machine with a disk linked to it.
 func (f fake) linked(name string) {
 	f.t.Helper()

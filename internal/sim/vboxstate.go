@@ -228,18 +228,6 @@ func (m machineState) serialLog() (path string, ok bool) {
 // folder is where the machine's settings file lies.
 func (m machineState) folder() string { return filepath.Dir(m.ConfigFile) }
 
-// readMachines returns the registered machines in the order of their registration. It takes no lock.
-func readMachines(dir string) ([]machineState, error) {
-	s, err := readState(dir)
-	return s.Machines, err
-}
-
-// readHostOnly returns the host-only adapters of the simulated host. It takes no lock.
-func readHostOnly(dir string) ([]hostOnlyState, error) {
-	s, err := readState(dir)
-	return s.HostOnly, err
-}
-
 // stopMachine powers the machine off at the time now, as its guest does when it shuts itself down.
 // A machine that is off or unknown is no error.
 func stopMachine(dir, uuid string, now time.Time) error {

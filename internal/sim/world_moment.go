@@ -150,6 +150,9 @@ func (m *moment) quiet() bool {
 	}
 	for _, c := range m.clusters {
 		for _, p := range c.state.Pods {
+			if p.Sandbox != "" {
+				return false // somebody may mend it
+			}
 			if at, ok := c.podStart(p); ok && m.now.Before(at.Add(m.w.options.PodStart)) { // one that cannot pull its image says so twice
 				return false
 			}
