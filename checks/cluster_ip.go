@@ -36,6 +36,7 @@ func clusterIPChecks() []Check {
 		{ID: "svc.cluster-ip", Title: "every ClusterIP is in the service network", Area: AreaClusterIP, Eval: evalClusterIPRange},
 		{ID: "svc.virtual", Title: "a ClusterIP is on no NIC and in no route of any node", Area: AreaClusterIP, Eval: evalVirtual},
 		{ID: "svc.endpoints", Title: "the EndpointSlices of web-svc and hello-svc hold exactly their ready pods", Area: AreaClusterIP, Eval: evalEndpoints},
+		{ID: "svc.old-endpoints", Title: "the Endpoints of web-svc and hello-svc, the older API, hold exactly their ready pods", Area: AreaClusterIP, Eval: evalOldEndpoints},
 		{ID: "svc.from-nodes", Title: "web-svc's ClusterIP answers from every node", Area: AreaClusterIP, Eval: evalFromNodes},
 		{ID: "svc.from-pods", Title: "web-svc's ClusterIP answers from a pod of every node", Area: AreaClusterIP, Eval: evalFromPods},
 		{ID: "svc.by-name", Title: "web-svc answers by its DNS name from a pod of every node", Area: AreaClusterIP, Eval: evalByName},
@@ -178,17 +179,63 @@ func holds(l Link, a netip.Addr) bool {
 
 func evalEndpoints(f Facts) Result {
 	var j judgements
-	services, pods, slicesKnown := f.Cluster.Services, f.Cluster.Pods, f.Cluster.Slices
+	known := f.Cluster.Slices
+	f.judgeEndpoints(&j, known.Known, known.why(), known.From, "endpoints", func(s Service) []netip.Addr {
+		var ready []netip.Addr
+		for _, e := range f.Cluster.endpoints(s) {
+			if e.Ready {
+				ready = append(ready, e.Addr)
+			}
+		}
+		return ready
+	})
+	return j.result(hintEndpoints)
+}
+
+// evalOldEndpoints judges the objects that EndpointSlices have replaced. A cluster need not make them: Kubernetes means to let clusters do
+// without the controller that does (https://kubernetes.io/blog/2025/04/24/endpoints-deprecation).
+func evalOldEndpoints(f Facts) Result {
+	known := f.Cluster.Endpoints
+	switch {
+	case !known.Known && known.Why == "" && f.Cluster.Slices.Known:
+		return Result{Status: NotApplicable, Actual: "Endpoints were not asked for when this was collected"}
+	case known.Known && !slices.ContainsFunc(f.Cluster.Services.Value, func(s Service) bool {
+		_, ok := f.Cluster.oldEndpoints(s)
+		return ok && len(s.Selector) > 0
+	}) && f.Cluster.Services.Known:
+		return Result{Status: NotApplicable, Actual: "the cluster makes no Endpoints any more"}
+	}
+	var j judgements
+	f.judgeEndpoints(&j, known.Known, known.why(), known.From, "Endpoints", func(s Service) []netip.Addr {
+		e, _ := f.Cluster.oldEndpoints(s)
+		return ipv4(e.Ready)
+	})
+	return j.result(hintEndpoints)
+}
+
+func (c Cluster) oldEndpoints(s Service) (Endpoints, bool) {
+	i := slices.IndexFunc(c.Endpoints.Value, func(e Endpoints) bool { return e.Namespace == s.Namespace && e.Name == s.Name })
+	if i < 0 {
+		return Endpoints{}, false
+	}
+	return c.Endpoints.Value[i], true
+}
+
+const hintEndpoints = "compare the service's selector with the pods' labels: kubectl -n demo describe svc web-svc, kubectl describe svc hello-svc"
+
+// judgeEndpoints judges that one of the APIs holds, as what it calls what, exactly the ready pods of the demo's services.
+func (f Facts) judgeEndpoints(j *judgements, known bool, why string, from Source, what string, ready func(Service) []netip.Addr) {
+	services, pods := f.Cluster.Services, f.Cluster.Pods
 	switch {
 	case !services.Known:
 		j.unknown("", services.why(), services.From)
-		return j.result("")
-	case !pods.whole() || !slicesKnown.Known:
-		j.unknown("", firstWhy(pods.whole(), pods.why(), slicesKnown.why()), pods.From)
-		return j.result("")
+		return
+	case !pods.whole() || !known:
+		j.unknown("", firstWhy(pods.whole(), pods.why(), why), pods.From)
+		return
 	}
 	for _, name := range [][2]string{{WebNamespace, WebService}, {HelloNamespace, HelloService}} {
-		s, ok := f.demoService(name[0], name[1], &j)
+		s, ok := f.demoService(name[0], name[1], j)
 		if !ok {
 			continue
 		}
@@ -198,17 +245,14 @@ func evalEndpoints(f Facts) Result {
 				want = append(want, p.IP.String())
 			}
 		}
-		for _, e := range f.Cluster.endpoints(s) {
-			if e.Ready {
-				got = append(got, e.Addr.String())
-			}
+		for _, a := range ready(s) {
+			got = append(got, a.String())
 		}
 		slices.Sort(want)
 		slices.Sort(got)
-		expected, actual := fmt.Sprintf("%s: the ready pods %s", s.Name, listOrNone(want)), fmt.Sprintf("%s: the endpoints %s", s.Name, listOrNone(got))
-		j.judge(len(want) > 0 && slices.Equal(want, got), expected, actual, slicesKnown.From.showing(actual), pods.From.showing(expected))
+		expected, actual := fmt.Sprintf("%s: the ready pods %s", s.Name, listOrNone(want)), fmt.Sprintf("%s: the %s %s", s.Name, what, listOrNone(got))
+		j.judge(len(want) > 0 && slices.Equal(want, got), expected, actual, from.showing(actual), pods.From.showing(expected))
 	}
-	return j.result("compare the service's selector with the pods' labels: kubectl -n demo describe svc web-svc, kubectl describe svc hello-svc")
 }
 
 // endpoints returns a service's endpoints, each once, IPv4 only.

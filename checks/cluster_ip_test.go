@@ -60,6 +60,28 @@ func clusterIPFixtures() map[string][]fixture {
 			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
 			noCluster(),
 		},
+		"svc.old-endpoints": {
+			asIs(),
+			{"what is compared", func(*Facts) {}, Pass, "web-svc: the Endpoints 10.42.1.8, 10.42.2.8"},
+			{"one pod is missing", func(f *Facts) { f.endpoints("web-svc", func(e *Endpoints) { e.Ready = e.Ready[:1] }) }, Fail, "web-svc: the Endpoints 10.42.1.8"},
+			{"one too many", func(f *Facts) {
+				f.endpoints("hello-svc", func(e *Endpoints) { e.Ready = append(e.Ready, addr("10.42.1.99")) })
+			}, Fail, "10.42.1.99"},
+			{"a pod that is not ready", func(f *Facts) { f.pod("web-w1", func(p *Pod) { p.Ready = false }) }, Fail, "10.42.1.8"},
+			{"the slices alone are right", func(f *Facts) { f.endpoints("web-svc", func(e *Endpoints) { e.Ready = nil }) }, Fail, "web-svc: the Endpoints <none>"},
+			{"the slices alone are wrong", func(f *Facts) { f.slice("web-svc", func(s *EndpointSlice) { s.Endpoints = nil }) }, Pass, ""},
+			{"no pods, no endpoints", func(f *Facts) {
+				f.changeService("web-svc", func(s *Service) { s.Selector = map[string]string{"app": "wbe"} })
+				f.endpoints("web-svc", func(e *Endpoints) { e.Ready = nil })
+			}, Fail, "<none>"},
+			{"no object for web-svc", func(f *Facts) { f.noEndpoints("web-svc") }, Fail, "web-svc: the Endpoints <none>"},
+			{"none but the API server's own", func(f *Facts) { f.noEndpoints("web-svc"); f.noEndpoints("hello-svc") }, NotApplicable, "makes no Endpoints any more"},
+			{"not asked for", func(f *Facts) { f.Cluster.Endpoints = Fact[[]Endpoints]{} }, NotApplicable, "not asked for"},
+			{"unreadable", func(f *Facts) { f.Cluster.Endpoints = Missing[[]Endpoints]("reading an Endpoints: x", Source{}) }, Unknown, "reading an Endpoints: x"},
+			{"no web-svc", func(f *Facts) { f.noService("web-svc") }, Fail, "there is no such service"},
+			{"pods unknown", func(f *Facts) { f.Cluster.Pods = Fact[[]Pod]{} }, Unknown, "not collected"},
+			noCluster(),
+		},
 		"svc.from-nodes": {
 			asIs(),
 			{"times out on w1", func(f *Facts) {

@@ -240,6 +240,7 @@ type Cluster struct {
 	Services    Fact[[]Service]
 	Pods        Fact[[]Pod]
 	Slices      Fact[[]EndpointSlice]
+	Endpoints   Fact[[]Endpoints] // the zero Fact where nobody asked for them, as labctl once did not
 	Deployments Fact[[]Workload]
 	DaemonSets  Fact[[]Workload]
 }
@@ -308,6 +309,12 @@ type EndpointSlice struct {
 	Namespace, Service string
 	Ports              []int
 	Endpoints          []Endpoint
+}
+
+// Endpoints is the older API's object with a service's endpoints, which has the service's name.
+type Endpoints struct {
+	Namespace, Name string
+	Ready           []netip.Addr
 }
 
 // Endpoint is one address behind a service.

@@ -116,7 +116,7 @@ func healthy() *Facts {
 		Probe{Where: "cp1", Target: helloTarget, Outcome: Answered, Status: 200, From: Source{Where: "cp1", Command: "curl http://10.43.45.254/"}},
 		Probe{Where: Host, Target: helloTarget, Nonce: "N0NCE", Outcome: Refused, Why: "no route to host", From: Source{Where: Host, Command: "curl 'http://10.43.45.254/?nonce=N0NCE'"}},
 	)
-	from := Source{Where: "cp1", Command: "kubectl get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json"}
+	from := Source{Where: "cp1", Command: "kubectl get nodes,services,pods,endpointslices,endpoints,deployments,daemonsets -A -o json"}
 	f.Cluster = Cluster{
 		Nodes: Known(nodes, from),
 		Services: Known([]Service{
@@ -135,6 +135,9 @@ func healthy() *Facts {
 			Pod{Namespace: "foreign", Name: "web", Node: "w2", IP: addr("10.42.2.99"), Running: true, Ready: true, Labels: web},
 		), from),
 		Slices: Known([]EndpointSlice{webSlice, helloSlice, {Namespace: "default", Service: "kubernetes", Ports: []int{6443}, Endpoints: []Endpoint{{Addr: addr("192.168.56.10"), Ready: true}}}}, from),
+		Endpoints: Known([]Endpoints{
+			{Namespace: "default", Name: "kubernetes", Ready: []netip.Addr{addr("192.168.56.10")}}, olderOf(webSlice), olderOf(helloSlice),
+		}, from),
 		Deployments: Known([]Workload{
 			{Namespace: "demo", Name: "web", Desired: 2, Updated: 2, Available: 2},
 			{Namespace: "default", Name: "hello", Desired: 6, Updated: 6, Available: 6},
@@ -271,6 +274,26 @@ func (f *Facts) inIPVS(addresses ...string) {
 		facts.NAT.Value = []NATRule{{Chain: "PREROUTING", Jump: "KUBE-SERVICES"}, {Chain: "KUBE-SERVICES", Jump: "KUBE-MARK-MASQ"}}
 		f.Nodes[n.Name] = facts
 	}
+}
+
+// olderOf is the object of the older API that goes with a slice.
+func olderOf(s EndpointSlice) Endpoints {
+	e := Endpoints{Namespace: s.Namespace, Name: s.Service}
+	for _, x := range s.Endpoints {
+		e.Ready = append(e.Ready, x.Addr)
+	}
+	return e
+}
+
+// endpoints changes a service's object of the older API.
+func (f *Facts) endpoints(service string, change func(*Endpoints)) {
+	all := f.Cluster.Endpoints.Value
+	change(&all[slices.IndexFunc(all, func(e Endpoints) bool { return e.Name == service })])
+}
+
+// noEndpoints removes it.
+func (f *Facts) noEndpoints(service string) {
+	f.Cluster.Endpoints.Value = slices.DeleteFunc(f.Cluster.Endpoints.Value, func(e Endpoints) bool { return e.Name == service })
 }
 
 // schedule gives all virtual servers of a node a scheduler.

@@ -71,6 +71,7 @@ func needs() map[string]Needs {
 		"svc.cluster-ip":            0,
 		"svc.virtual":               0,
 		"svc.endpoints":             0,
+		"svc.old-endpoints":         0,
 		"svc.from-nodes":            NeedFromNodes,
 		"svc.from-pods":             NeedPods,
 		"svc.by-name":               NeedPods,

@@ -19,8 +19,10 @@ const (
 	cmdVXLAN     = "ip -j -d link show flannel.1"
 	cmdMachineID = "cat /etc/machine-id"
 	cmdSubnet    = "cat /run/flannel/subnet.env"
-	// cmdCluster runs on the server only. Its own limit lets the rest of the batch be told when the API server hangs.
-	cmdCluster = "kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json"
+	// cmdCluster runs on the server only. Its own limit lets the rest of the batch be told when the API server hangs. Endpoints are
+	// deprecated, which kubectl says on stderr; but the API will not be removed, so that asking for them cannot make all of it fail:
+	// https://github.com/kubernetes/kubernetes/pull/130098
+	cmdCluster = "kubectl --request-timeout=20s get nodes,services,pods,endpointslices,endpoints,deployments,daemonsets -A -o json"
 )
 
 // cmdConnect stands for the connection itself, in the evidence of a node that could not be reached.
@@ -50,6 +52,7 @@ const (
 	showServices    = checks.CommandServices
 	showPods        = "kubectl get pods -A -o wide"
 	showSlices      = "kubectl get endpointslices -A -o yaml" // the table names three endpoints at most
+	showEndpoints   = "kubectl get endpoints -A -o yaml"      // so does this one
 	showDeployments = "kubectl get deployments -A -o wide"
 	showDaemonSets  = "kubectl get daemonsets -A -o wide"
 )

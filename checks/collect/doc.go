@@ -32,7 +32,7 @@
 // and on the server, before the last one (it runs as root, with no KUBECONFIG set; the second one reads labctl's manifests from its
 // standard input, all of them in one stream, and prints "deployment.apps/web unchanged (server dry run)" for each object),
 //
-//	kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json
+//	kubectl --request-timeout=20s get nodes,services,pods,endpointslices,endpoints,deployments,daemonsets -A -o json
 //	kubectl --request-timeout=20s apply --dry-run=server -f -
 //
 // Where iptables-save shows no KUBE-SERVICES, another script follows:

@@ -46,6 +46,8 @@ func parseCluster(e *Evidence) checks.Cluster {
 				set(&c.Pods, objects, err, kind, from, parsePod)
 			case "EndpointSlice":
 				set(&c.Slices, objects, err, kind, from, parseEndpointSlice)
+			case "Endpoints":
+				set(&c.Endpoints, objects, err, kind, from, parseEndpoints)
 			case "Deployment":
 				set(&c.Deployments, objects, err, kind, from, parseDeployment)
 			case "DaemonSet":
@@ -58,14 +60,16 @@ func parseCluster(e *Evidence) checks.Cluster {
 	readable(&c.Services, showServices)
 	readable(&c.Pods, showPods)
 	readable(&c.Slices, showSlices)
+	readable(&c.Endpoints, showEndpoints)
 	readable(&c.Deployments, showDeployments)
 	readable(&c.DaemonSets, showDaemonSets)
 	return c
 }
 
-// readable names, in place of the one command that asks for everything in JSON, the one by which people see this.
+// readable names, in place of the one command that asks for everything in JSON, the one by which people see this. What everything is has
+// grown: cmdCluster of an older labctl asks for less.
 func readable[T any](fact *checks.Fact[[]T], command string) {
-	if plain(fact.From.Command) == cmdCluster {
+	if len(askedKinds(plain(fact.From.Command))) > 1 {
 		fact.From.Command = command
 	}
 }
@@ -82,7 +86,7 @@ func askedKinds(command string) []string {
 		return nil
 	}
 	names := map[string]string{
-		"nodes": "Node", "services": "Service", "svc": "Service", "pods": "Pod", "endpointslices": "EndpointSlice",
+		"nodes": "Node", "services": "Service", "svc": "Service", "pods": "Pod", "endpointslices": "EndpointSlice", "endpoints": "Endpoints",
 		"deployments": "Deployment", "daemonsets": "DaemonSet",
 	}
 	var kinds []string
@@ -398,6 +402,31 @@ func parseEndpointSlice(raw json.RawMessage) (checks.EndpointSlice, error) {
 		}
 	}
 	return s, nil
+}
+
+func parseEndpoints(raw json.RawMessage) (checks.Endpoints, error) {
+	var o struct {
+		Metadata metadata `json:"metadata"`
+		Subsets  []struct {
+			Addresses []struct {
+				IP string `json:"ip"`
+			} `json:"addresses"` // the ready ones; others are notReadyAddresses
+		} `json:"subsets"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return checks.Endpoints{}, err
+	}
+	e := checks.Endpoints{Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+	for _, s := range o.Subsets {
+		for _, a := range s.Addresses {
+			addr, err := parseAddr(a.IP)
+			if err != nil {
+				return checks.Endpoints{}, err
+			}
+			e.Ready = append(e.Ready, addr)
+		}
+	}
+	return e, nil
 }
 
 func parseDeployment(raw json.RawMessage) (checks.Workload, error) {

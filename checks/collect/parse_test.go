@@ -361,7 +361,7 @@ func TestNICs(t *testing.T) {
 
 func TestAskedKinds(t *testing.T) {
 	for command, want := range map[string][]string{
-		cmdCluster:                       {"Node", "Service", "Pod", "EndpointSlice", "Deployment", "DaemonSet"},
+		cmdCluster:                       {"Node", "Service", "Pod", "EndpointSlice", "Endpoints", "Deployment", "DaemonSet"},
 		"kubectl get svc -A -o json":     {"Service"},
 		"kubectl get nodes -o json":      {"Node"},
 		"kubectl get nodes -A -o json":   {"Node"},
@@ -389,6 +389,28 @@ func TestOneBrokenObject(t *testing.T) {
 	}
 	if !c.Nodes.Known || len(c.Nodes.Value) != 1 || !c.Services.Known || len(c.Services.Value) != 0 {
 		t.Errorf("nodes: %+v, services: %+v", c.Nodes, c.Services)
+	}
+}
+
+// Evidence of a labctl that did not ask for Endpoints reads as it did then: of nothing else less is known.
+func TestOlderEvidence(t *testing.T) {
+	older := strings.Replace(cmdCluster, "endpoints,", "", 1)
+	if older == cmdCluster {
+		t.Fatal("nothing is left out")
+	}
+	list := []byte(`{"kind":"List","items":[{"kind":"Node","metadata":{"name":"cp1"}},{"kind":"Endpoints","metadata":{"name":"a"}}]}`)
+	for command, known := range map[string]bool{cmdCluster: true, older: false} {
+		c := Parse(&Evidence{Lab: config.Default(), Items: []Item{{Where: "cp1", Command: command, Stdout: list}}}).Cluster
+		if !c.Slices.Known || c.Nodes.From.Command != showNodes {
+			t.Errorf("%s: nodes: %+v, slices: %+v", command, c.Nodes, c.Slices)
+		}
+		if c.Endpoints.Known != known || c.Endpoints.Why != "" || known != (len(c.Endpoints.Value) == 1) {
+			t.Errorf("%s: endpoints: %+v", command, c.Endpoints)
+		}
+		refused := Parse(&Evidence{Lab: config.Default(), Items: []Item{{Where: "cp1", Command: command, Exit: 1, Stderr: []byte("refused")}}})
+		if problems := checks.Evaluate(refused, checks.Catalogue()).Problems; len(problems) != 1 || problems[0].What != "cp1: the cluster does not answer" {
+			t.Errorf("%s: %+v", command, problems)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func TestHostileTextOnTheTerminal(t *testing.T) {
 	e := &collect.Evidence{Lab: config.Default()}
 	for _, where := range []string{"cp1", "w1", "host", evil} {
 		for _, command := range []string{
-			"ip -j addr", "ip -j route", "cat /etc/machine-id", "kubectl --request-timeout=20s get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json",
+			"ip -j addr", "ip -j route", "cat /etc/machine-id", "kubectl --request-timeout=20s get nodes,services,pods,endpointslices,endpoints,deployments,daemonsets -A -o json",
 			"iptables-save -t nat", evil,
 		} {
 			e.Items = append(e.Items, collect.Item{Where: where, Command: command, Stdout: []byte(evil), Stderr: []byte(evil), Exit: 1},

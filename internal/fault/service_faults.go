@@ -70,7 +70,7 @@ EOF`, name),
 			ID: "selector-matches-nothing", Exercise: "06",
 			Title:       "the selector of web-svc matches no pod",
 			Explanation: "The service is there, its pods are Ready, and its EndpointSlice is empty: the selector and the pods' labels differ. Connections are refused.",
-			Fails:       both("svc.endpoints", "svc.from-nodes", "svc.from-pods", "svc.by-name", "demo.unchanged"),
+			Fails:       both("svc.endpoints", "svc.old-endpoints", "svc.from-nodes", "svc.from-pods", "svc.by-name", "demo.unchanged"),
 			script: func(p places) Script {
 				selector := func(app string) []Action {
 					return []Action{p.kubectl(`-n demo patch service web-svc -p '{"spec":{"selector":{"app":"%s"}}}'`, app)}
@@ -82,7 +82,7 @@ EOF`, name),
 			ID: "pods-never-ready", Exercise: "06",
 			Title:       "the pods of web run and never become ready",
 			Explanation: "Their readiness probe always fails. They are Running, 0/1 ready, and no endpoints: a service sends to ready pods only.",
-			Fails:       both("demo.web", "svc.endpoints", "svc.from-nodes", "svc.from-pods", "svc.by-name"),
+			Fails:       both("demo.web", "svc.endpoints", "svc.old-endpoints", "svc.from-nodes", "svc.from-pods", "svc.by-name"),
 			script: func(p places) Script {
 				patch := func(unavailable, probe string) Action {
 					return p.kubectl(`-n demo patch deployment web -p '{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":"%s"}},`+

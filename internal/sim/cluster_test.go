@@ -152,7 +152,7 @@ func TestJSONHasTheRecordedFields(t *testing.T) {
 		Kind  string           `json:"kind"`
 		Items []map[string]any `json:"items"`
 	}
-	out := l.run(0, "sudo kubectl get nodes,services,pods,endpointslices,deployments,daemonsets -A -o json")
+	out := l.run(0, "sudo kubectl get nodes,services,pods,endpointslices,endpoints,deployments,daemonsets -A -o json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil || list.Kind != "List" {
 		t.Fatalf("%v, kind %q", err, list.Kind)
 	}
