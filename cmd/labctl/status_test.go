@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/labctl/labctl/internal/sim"
 )
@@ -38,4 +41,23 @@ func TestStatusWithoutAnswers(t *testing.T) {
 	}
 	s.direct(nil)
 	s.must("--lab", file, "status")
+}
+
+// The columns hold together, however long a name is.
+func TestStatusColumns(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	s := &session{app: newApp(strings.NewReader(""), &out, &errs, func(string) string { return "" })}
+	node := func(name string) nodeStatus {
+		return nodeStatus{nodeSummary: nodeSummary{Name: name, Role: "agent", Address: "192.168.56.11"}, Machine: "running", SSH: "ok", Node: "Ready"}
+	}
+	s.printStatus(statusSummary{Lab: "lab", Folder: "/labs/lab", Nodes: []nodeStatus{node("w1"), node("a-worker-with-a-long-name")}})
+	want := `lab "lab" in /labs/lab
+NODE                        ROLE    ADDRESS         MACHINE   K8S     SSH
+w1                          agent   192.168.56.11   running   Ready   ok
+a-worker-with-a-long-name   agent   192.168.56.11   running   Ready   ok
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -49,8 +49,12 @@ func (b *builder) summary(stage provision.Stage, changes []engine.Change, took t
 	var t strings.Builder
 	fmt.Fprintf(&t, "%s%s: %s (%s)\n", reached(b.lab.Name, stage), b.mode(), counted(len(changes)), took.Round(10*time.Millisecond))
 	if stage != provision.StageImage {
+		width := 8
 		for _, n := range sum.Nodes {
-			fmt.Fprintf(&t, "  %-8s %-8s %s\n", n.Name, n.Role, n.Address)
+			width = max(width, len(n.Name))
+		}
+		for _, n := range sum.Nodes {
+			fmt.Fprintf(&t, "  %-*s %-8s %s\n", width, n.Name, n.Role, n.Address)
 		}
 	}
 	next := b.next("up")
