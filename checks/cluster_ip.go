@@ -437,6 +437,11 @@ func evalIsolated(f Facts) Result {
 	if len(targets) == 0 {
 		j.unknown(Host, "no probe of a ClusterIP was made")
 	}
+	for _, r := range f.HostRoutes.Value {
+		if f.leadsIn(r) && !slices.ContainsFunc(targets, func(t netip.AddrPort) bool { return r.To.Contains(t.Addr()) }) {
+			j.unknown(Host, fmt.Sprintf("its route %s leads to ClusterIPs by a node, and none of them was asked", r), f.HostRoutes.From.showing(r.String()))
+		}
+	}
 	return j.result("find the route that leads there: ip route get ADDRESS on the host; a ClusterIP is for the cluster's inside")
 }
 
@@ -493,6 +498,11 @@ func (f Facts) judgeIsolated(j *judgements, tries []Probe) {
 		}
 		j.judge(true, expected, actual, from, outside.from(), inside.from())
 	}
+}
+
+// leadsIn says whether a route of the host leads to some of the service network by one of the lab's nodes.
+func (f Facts) leadsIn(r Route) bool {
+	return r.To.Bits() > 0 && r.To.Overlaps(f.Lab.K3s.ServiceCIDR.Masked()) && slices.ContainsFunc(f.Lab.Nodes, func(n config.Node) bool { return n.Address == r.Via })
 }
 
 // echoes says whether the request's nonce came back.

@@ -158,6 +158,16 @@ func clusterIPFixtures() map[string][]fixture {
 			{"something else answers", func(f *Facts) {
 				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = Answered, 200, "the office printer" })
 			}, Pass, ""},
+			{"a route to other ClusterIPs than the one that was asked", func(f *Facts) {
+				f.HostRoutes = Known([]Route{{To: prefix("10.43.0.0/24"), Via: addr("192.168.56.10"), Dev: "vboxnet0"}}, Source{})
+			}, Unknown, "its route 10.43.0.0/24 via 192.168.56.10 dev vboxnet0 leads to ClusterIPs by a node"},
+			{"a route to all of them, by which nothing comes back", func(f *Facts) {
+				f.HostRoutes = Known([]Route{{To: prefix("10.43.0.0/16"), Via: addr("192.168.56.11"), Dev: "vboxnet0"}}, Source{})
+			}, Pass, ""},
+			{"routes of the host's own network", func(f *Facts) {
+				f.HostRoutes = Known([]Route{{To: prefix("10.43.0.0/24"), Via: addr("192.168.1.1"), Dev: "eth0"}, {To: prefix("10.43.7.0/24"), Dev: "eth0"},
+					{To: prefix("0.0.0.0/0"), Via: addr("192.168.56.10")}, {To: prefix("10.42.0.0/16"), Via: addr("192.168.56.10")}}, Source{})
+			}, Pass, ""},
 			{"our nonce comes back", func(f *Facts) {
 				f.HostRoutes = Known([]Route{{To: prefix("0.0.0.0/0"), Dev: "eth0"}, {To: prefix("10.43.0.0/16"), Via: addr("192.168.56.10"), Dev: "vboxnet0"}}, Source{})
 				f.probe(Host, false, helloIP, func(p *Probe) { p.Outcome, p.Status, p.Body = Answered, 200, "GET /?nonce=N0NCE HTTP/1.1" })

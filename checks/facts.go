@@ -80,7 +80,7 @@ type Facts struct {
 	Kept      Fact[KeptConnection]
 	Flows     Fact[[]Flow]    // what conntrack knows of connections to KeptConnection's target, where it started
 	Reapplied Fact[[]Applied] // what applying labctl's manifests again would do
-	// HostRoutes are the routes of the machine that runs labctl. They only explain a verdict.
+	// HostRoutes are the routes of the machine that runs labctl. They explain verdicts, and tell where one ClusterIP does not stand for all.
 	HostRoutes Fact[[]Route]
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // listRoutes returns what asks this machine, or the simulated host, for its routes as `ip -j route` prints them; nil on systems where
-// labctl knows no way. The routes only explain verdicts.
+// labctl knows no way.
 func (s *session) listRoutes() func(context.Context) ([]byte, error) {
 	switch {
 	case s.world != nil:
