@@ -59,7 +59,8 @@ func (p *process) documents(r *request) ([]document, string, error) {
 		}
 		at := slices.IndexFunc(kinds(), func(k kind) bool { return k.Name == kindName && k.API == api })
 		if at < 0 {
-			return nil, source, fmt.Errorf("error: resource mapping not found for name: %q namespace: \"\" from %q: no matches for kind %q in version %q\nensure CRDs are installed first", d.name, source, kindName, api)
+			return nil, source, fmt.Errorf("error: resource mapping not found for name: %q namespace: \"\" from %q: no matches for kind %q in version %q\n"+
+				"ensure CRDs are installed first", d.name, source, kindName, api)
 		}
 		if d.name == "" {
 			return nil, source, fmt.Errorf("error: error when retrieving current configuration of %q: resource name may not be empty", source)

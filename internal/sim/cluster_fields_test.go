@@ -97,8 +97,10 @@ func TestServiceChanges(t *testing.T) {
 	l.eventually(func() error { return mustPass(l.exec(0, url, "")) })
 	l.fails(0, patch(`{"spec":{"clusterIP":"10.43.77.77"}}`), 1, "may not change once set")
 	l.fails(0, patch(`{"spec":{"clusterIP":"None"}}`), 1, "headless")
-	l.fails(0, `sudo kubectl patch svc hello-svc --type=json -p '[{"op":"test","path":"/spec/type","value":"ClusterIP"}]'`, 1, `does not know the operation "test"`)
-	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}}}}}'`, 1, "field is immutable")
+	l.fails(0, `sudo kubectl patch svc hello-svc --type=json -p '[{"op":"test","path":"/spec/type","value":"ClusterIP"}]'`, 1,
+		`does not know the operation "test"`)
+	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}}}}}'`, 1,
+		"field is immutable")
 	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'`, 1, "hostNetwork")
 }
 
@@ -109,7 +111,8 @@ func TestHostPortsAreTaken(t *testing.T) {
 	l.demo()
 	l.run(0, `sudo kubectl patch svc hello-svc -p '{"spec":{"type":"LoadBalancer"}}'`)
 	l.eventually(func() error {
-		return has(l.run(0, "sudo kubectl get svc hello-svc --no-headers; sudo kubectl get pods -n kube-system --no-headers | grep svclb-hello"), "<pending> 80:31885/TCP")
+		return has(l.run(0, "sudo kubectl get svc hello-svc --no-headers; sudo kubectl get pods -n kube-system --no-headers | grep svclb-hello"),
+			"<pending> 80:31885/TCP")
 	})
 	pods := l.run(0, "sudo kubectl get pods -n kube-system -o json")
 	if got := strings.Count(pods, "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."); got != 2 {
@@ -124,7 +127,8 @@ func TestHostPortsAreTaken(t *testing.T) {
 	}
 	l.run(0, `sudo kubectl -n kube-system patch svc traefik -p '{"spec":{"type":"ClusterIP"}}'`)
 	published("hello-svc", "192.168.56.10,192.168.56.11")
-	l.run(0, `sudo kubectl patch svc hello-svc -p '{"spec":{"type":"NodePort"}}'; sudo kubectl -n kube-system patch svc traefik -p '{"spec":{"type":"LoadBalancer"}}'`)
+	l.run(0, `sudo kubectl patch svc hello-svc -p '{"spec":{"type":"NodePort"}}'`)
+	l.run(0, `sudo kubectl -n kube-system patch svc traefik -p '{"spec":{"type":"LoadBalancer"}}'`)
 	published("traefik", "192.168.56.10,192.168.56.11")
 }
 

@@ -625,7 +625,8 @@ func (p *process) kubectlLogs(c *cluster, r *request) int {
 	for _, ctr := range pod.containers() {
 		switch repository, _ := imageOf(ctr); repository {
 		case "nginx":
-			lines = append(lines, "/docker-entrypoint.sh: Configuration complete; ready for start up", start.UTC().Format("2006/01/02 15:04:05")+" [notice] 1#1: start worker processes")
+			lines = append(lines, "/docker-entrypoint.sh: Configuration complete; ready for start up",
+				start.UTC().Format("2006/01/02 15:04:05")+" [notice] 1#1: start worker processes")
 		case "traefik/whoami":
 			lines = append(lines, start.UTC().Format("2006/01/02 15:04:05")+" Starting up on port 8080")
 		default:

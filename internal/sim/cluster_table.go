@@ -106,7 +106,8 @@ func (c *cluster) row(i item) []string {
 			}
 			ports = append(ports, s)
 		}
-		return []string{i.name, typ, fmt.Sprint(dig(i.body, "spec", "clusterIP")), where, none(strings.Join(ports, ",")), old, none(joined(stringMap(dig(o.Body, "spec", "selector"))))}
+		ip, selector := fmt.Sprint(dig(i.body, "spec", "clusterIP")), joined(stringMap(dig(o.Body, "spec", "selector")))
+		return []string{i.name, typ, ip, where, none(strings.Join(ports, ",")), old, none(selector)}
 	case "Deployment":
 		number := func(key string) string {
 			if v := dig(i.body, "status", key); v != nil {
@@ -114,7 +115,8 @@ func (c *cluster) row(i item) []string {
 			}
 			return "0"
 		}
-		return append([]string{i.name, number("readyReplicas") + "/" + fmt.Sprint(dig(i.body, "spec", "replicas")), number("updatedReplicas"), number("availableReplicas"), old}, i.template()...)
+		ready := number("readyReplicas") + "/" + fmt.Sprint(dig(i.body, "spec", "replicas"))
+		return append([]string{i.name, ready, number("updatedReplicas"), number("availableReplicas"), old}, i.template()...)
 	case "DaemonSet":
 		s := func(key string) string { return fmt.Sprint(dig(i.body, "status", key)) }
 		return append([]string{i.name, s("desiredNumberScheduled"), s("currentNumberScheduled"), s("numberReady"), s("updatedNumberScheduled"), s("numberAvailable"),

@@ -290,7 +290,9 @@ func (c *cluster) objectView(o *object) map[string]any {
 		delete(meta, "generation")
 		spec := maps.Clone(mapOf(o.Body["spec"]))
 		spec["clusterIPs"] = []any{spec["clusterIP"]}
-		for k, v := range map[string]any{"ipFamilies": []any{"IPv4"}, "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP", "internalTrafficPolicy": "Cluster"} {
+		for k, v := range map[string]any{
+			"ipFamilies": []any{"IPv4"}, "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP", "internalTrafficPolicy": "Cluster",
+		} {
 			if spec[k] == nil {
 				spec[k] = v
 			}

@@ -463,7 +463,8 @@ func imageProblem(p *podRecord) string {
 		case repository == "busybox":
 			known = busyboxTags.MatchString(tag)
 		case !strings.HasPrefix(repository, "rancher/"):
-			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", fullImage(c), fullImage(c))
+			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: pull access denied, "+
+				"repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", fullImage(c), fullImage(c))
 		}
 		if !known {
 			return fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: %s: not found", fullImage(c), fullImage(c), fullImage(c))
@@ -626,8 +627,9 @@ func (c *cluster) serviceLB(st *clusterState) {
 		labels := map[string]any{"app": name, "svccontroller.k3s.cattle.io/svcname": svc.Name, "svccontroller.k3s.cattle.io/svcnamespace": svc.Namespace}
 		var containers []any
 		for _, p := range servicePorts(svc) {
-			containers = append(containers, map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "image": "rancher/klipper-lb:v0.4.13",
-				"ports": []any{map[string]any{"name": fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), "containerPort": float64(p.Port), "hostPort": float64(p.Port), "protocol": p.Protocol}}})
+			name, port := fmt.Sprintf("lb-%s-%d", strings.ToLower(p.Protocol), p.Port), float64(p.Port)
+			containers = append(containers, map[string]any{"name": name, "image": "rancher/klipper-lb:v0.4.13",
+				"ports": []any{map[string]any{"name": name, "containerPort": port, "hostPort": port, "protocol": p.Protocol}}})
 		}
 		body := deployment(labels, "", "")
 		body["kind"] = "DaemonSet"

@@ -73,7 +73,10 @@ func (g *guest) cloudInit() error {
 	}
 	unknown("user-data", keys, harmless+" hostname users ssh_keys write_files bootcmd runcmd")
 	unknown("ssh_keys", keys["ssh_keys"], "ed25519_private ed25519_public rsa_private rsa_public ecdsa_private ecdsa_public")
-	for where, known := range map[string]string{"users": "name sudo ssh_authorized_keys groups shell lock_passwd gecos", "write_files": "path permissions owner content append"} {
+	for where, known := range map[string]string{
+		"users":       "name sudo ssh_authorized_keys groups shell lock_passwd gecos",
+		"write_files": "path permissions owner content append",
+	} {
 		list, _ := keys[where].([]any)
 		for _, e := range list {
 			unknown(where, e, known)

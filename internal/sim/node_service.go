@@ -21,7 +21,8 @@ type unit struct {
 }
 
 // imageUnits are the services of the image that somebody asks for. They run from boot on.
-const imageUnits = "ssh sshd systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd systemd-journald systemd-modules-load systemd-sysctl dbus cron cloud-init cloud-final"
+const imageUnits = "ssh sshd systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd systemd-journald " +
+	"systemd-modules-load systemd-sysctl dbus cron cloud-init cloud-final"
 
 // unit returns the state of a service by its name without ".service"; of one that does not exist, "inactive".
 func (g *guest) unit(name string) unit {

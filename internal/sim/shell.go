@@ -462,7 +462,8 @@ func (s *session) load(g *guest, p string) (program, error) {
 
 // imageProgram is the program that the image has at a path; nil if there is none.
 func (s *session) imageProgram(p string) program {
-	const administrators = "ip bridge modprobe lsmod sysctl swapoff reboot poweroff shutdown iptables iptables-save iptables-legacy-save iptables-nft-save ipvsadm conntrack netplan"
+	const administrators = "ip bridge modprobe lsmod sysctl swapoff reboot poweroff shutdown " +
+		"iptables iptables-save iptables-legacy-save iptables-nft-save ipvsadm conntrack netplan"
 	isTheirs := slices.Contains(strings.Fields(administrators), path.Base(p))
 	switch path.Dir(p) {
 	case "/sbin", "/usr/sbin":

@@ -47,7 +47,8 @@ func runSet(_ context.Context, p *process) int {
 }
 
 // shellWords are what command -v finds without a file.
-const shellWords = "alias bg cd command false fg getopts hash jobs kill read true umask unalias wait break : continue . eval exec exit export readonly return set shift times trap unset echo printf test [ local type pwd ulimit"
+const shellWords = "alias bg cd command false fg getopts hash jobs kill read true umask unalias wait break " +
+	": continue . eval exec exit export readonly return set shift times trap unset echo printf test [ local type pwd ulimit"
 
 // runCommandV is command -v, type, hash and which.
 func runCommandV(_ context.Context, p *process) int {

@@ -129,7 +129,9 @@ func runTimedatectl(ctx context.Context, p *process) int {
 	now := p.guest.clock().UTC().Format("Mon 2006-01-02 15:04:05 UTC")
 	yes := map[bool]string{true: "yes", false: "no"}[synced]
 	wanted := given["p"] + given["property"]
-	for _, kv := range [][2]string{{"Timezone", "Etc/UTC"}, {"LocalRTC", "no"}, {"CanNTP", "yes"}, {"NTP", yes}, {"NTPSynchronized", yes}, {"TimeUSec", now}, {"RTCTimeUSec", now}} {
+	for _, kv := range [][2]string{
+		{"Timezone", "Etc/UTC"}, {"LocalRTC", "no"}, {"CanNTP", "yes"}, {"NTP", yes}, {"NTPSynchronized", yes}, {"TimeUSec", now}, {"RTCTimeUSec", now},
+	} {
 		switch {
 		case wanted != "" && wanted != kv[0]:
 		case is(given, "value"):

@@ -94,7 +94,8 @@ func (l link) entry(withAddresses, details bool) map[string]any {
 }
 
 func (l link) addressInfo(a address) map[string]any {
-	info := map[string]any{"family": "inet", "local": a.Addr().String(), "prefixlen": a.Bits(), "scope": l.scope(a), "valid_life_time": forever, "preferred_life_time": forever}
+	info := map[string]any{"family": "inet", "local": a.Addr().String(), "prefixlen": a.Bits(), "scope": l.scope(a),
+		"valid_life_time": forever, "preferred_life_time": forever}
 	if a.Addr().Is4() {
 		info["label"] = l.Name
 		if b, ok := broadcastOf(a.Prefix); ok && l.Kind != "loopback" {
@@ -224,7 +225,8 @@ func (p *process) linkText(l link, addresses, details bool) {
 	if details {
 		p.printf(" promiscuity 0 minmtu 68 maxmtu 65535 ")
 		if l.VXLAN != nil {
-			p.printf("\n    vxlan id 1 local %s dev %s srcport 0 0 dstport 8472 nolearning ttl auto ageing 300 udpcsum noudp6zerocsumtx noudp6zerocsumrx", l.VXLAN.Local, l.VXLAN.Device)
+			p.printf("\n    vxlan id 1 local %s dev %s srcport 0 0 dstport 8472 nolearning ttl auto ageing 300 "+
+				"udpcsum noudp6zerocsumtx noudp6zerocsumrx", l.VXLAN.Local, l.VXLAN.Device)
 		}
 	}
 	p.printf("\n")

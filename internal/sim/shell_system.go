@@ -89,7 +89,9 @@ func runUname(_ context.Context, p *process) int {
 		return p.unknown(strings.Join(args, " "))
 	}
 	var words []string
-	for _, f := range []struct{ flag, word string }{{"s", "Linux"}, {"n", p.guest.hostname()}, {"r", kernelVersion}, {"v", "#174-Ubuntu SMP"}, {"m", "x86_64"}, {"o", "GNU/Linux"}} {
+	for _, f := range []struct{ flag, word string }{
+		{"s", "Linux"}, {"n", p.guest.hostname()}, {"r", kernelVersion}, {"v", "#174-Ubuntu SMP"}, {"m", "x86_64"}, {"o", "GNU/Linux"},
+	} {
 		if is(given, f.flag, "a") || f.flag == "s" && len(given) == 0 {
 			words = append(words, f.word)
 		}
@@ -146,7 +148,8 @@ func runDpkg(_ context.Context, p *process) int {
 // runReboot is reboot, poweroff and shutdown.
 func runReboot(_ context.Context, p *process) int {
 	if p.session.user != "root" {
-		fmt.Fprintf(p.stderr, "Failed to set wall message, ignoring: Interactive authentication required.\nFailed to %s system via logind: Interactive authentication required.\n", p.name)
+		fmt.Fprintf(p.stderr, "Failed to set wall message, ignoring: Interactive authentication required.\n"+
+			"Failed to %s system via logind: Interactive authentication required.\n", p.name)
 		return 1
 	}
 	args := slices.DeleteFunc(slices.Clone(p.args), func(a string) bool {

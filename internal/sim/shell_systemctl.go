@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// systemVerbs are the commands that only root may give.
+const systemVerbs = "start stop restart try-restart reload reload-or-restart kill enable disable mask unmask daemon-reload reboot poweroff"
+
 func runSystemctl(ctx context.Context, p *process) int {
 	given, args, err := options(p.args, "now no-block q quiet p= property= no-pager value l full f force")
 	if err != nil {
@@ -22,7 +25,7 @@ func runSystemctl(ctx context.Context, p *process) int {
 	for i, n := range names {
 		names[i] = strings.TrimSuffix(n, ".service")
 	}
-	if slices.Contains([]string{"start", "stop", "restart", "enable", "disable", "daemon-reload", "mask", "unmask", "reboot", "poweroff", "try-restart", "reload", "reload-or-restart", "kill"}, verb) && p.session.user != "root" {
+	if slices.Contains(strings.Fields(systemVerbs), verb) && p.session.user != "root" {
 		for range max(1, len(names)) {
 			fmt.Fprintf(p.stderr, "Failed to %s: Interactive authentication required.\n", verb)
 		}
@@ -147,7 +150,8 @@ func (p *process) start(ctx context.Context, name string, again, noBlock bool) i
 			return 0
 		}
 		if time.Now().After(deadline) {
-			fmt.Fprintf(p.stderr, "Job for %s.service failed because a timeout was exceeded.\nSee \"systemctl status %s.service\" and \"journalctl -xeu %s.service\" for details.\n", name, name, name)
+			fmt.Fprintf(p.stderr, "Job for %s.service failed because a timeout was exceeded.\n"+
+				"See \"systemctl status %s.service\" and \"journalctl -xeu %s.service\" for details.\n", name, name, name)
 			return 1
 		}
 		if wait(ctx, 20*time.Millisecond) != nil {

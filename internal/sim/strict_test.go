@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -216,8 +215,10 @@ func TestSettingsAreDoneOrRefused(t *testing.T) {
 			t.Errorf("%q: %s, want %q", settings, got, want)
 		}
 	}
-	l.run(0, "sudo tee /etc/systemd/system/k3s.service", strings.Replace(strings.ReplaceAll(testUnit, "ROLE", "server"), "Type=notify", "Environment=K3S_NODE_NAME=x", 1))
-	if got := l.run(0, fmt.Sprintf("sudo tee /etc/rancher/k3s/config.yaml <<'EOF' >/dev/null\n%sEOF\nsudo systemctl restart k3s || journalctl -u k3s -n 4 --no-pager", correct(0))); !strings.Contains(got, "variable K3S_NODE_NAME") {
+	l.run(0, "sudo tee /etc/rancher/k3s/config.yaml", correct(0))
+	unit := strings.ReplaceAll(testUnit, "ROLE", "server")
+	l.run(0, "sudo tee /etc/systemd/system/k3s.service", strings.Replace(unit, "Type=notify", "Environment=K3S_NODE_NAME=x", 1))
+	if got := l.run(0, "sudo systemctl restart k3s || journalctl -u k3s -n 4 --no-pager"); !strings.Contains(got, "variable K3S_NODE_NAME") {
 		t.Errorf("a variable: %s", got)
 	}
 }
