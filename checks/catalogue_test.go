@@ -53,7 +53,7 @@ func w1NotInCluster() fixture {
 func fixtures() map[string][]fixture {
 	all := map[string][]fixture{}
 	for _, area := range []func() map[string][]fixture{
-		nodeAddressFixtures, internalIPFixtures, podNetworkFixtures, clusterIPFixtures, kubeProxyFixtures,
+		nodeAddressFixtures, internalIPFixtures, podNetworkFixtures, hostNetworkFixtures, clusterIPFixtures, kubeProxyFixtures,
 		nodePortFixtures, loadBalancerFixtures, dnsFixtures, demoFixtures,
 	} {
 		maps.Copy(all, area())
@@ -159,7 +159,7 @@ func TestAnotherLab(t *testing.T) {
 	for _, v := range Evaluate(*f, Catalogue()).Verdicts {
 		needsAddress := map[string]bool{
 			"net.host-only-address": true, "net.internal-ip": true, "net.flannel-public-ip": true, "pod.vxlan": true, "nodeport.mapping": true,
-			"lb.external-ip": true,
+			"lb.external-ip": true, "pod.host-network": true,
 		}
 		if needsAddress[v.ID] != (v.Status == Fail) {
 			t.Errorf("%s is %s: %s", v.ID, v.Status, v.Actual)

@@ -12,14 +12,16 @@ import (
 
 // The demo's objects, as its manifests name them.
 const (
-	WebNamespace    = "demo"
-	WebService      = "web-svc"
-	WebDeployment   = "web"
-	HelloNamespace  = "default"
-	HelloService    = "hello-svc"
-	HelloDeployment = "hello"
-	ProbeNamespace  = "labctl"
-	ProbeDaemonSet  = "labctl-probe"
+	WebNamespace      = "demo"
+	WebService        = "web-svc"
+	WebDeployment     = "web"
+	HelloNamespace    = "default"
+	HelloService      = "hello-svc"
+	HelloDeployment   = "hello"
+	HostNetNamespace  = "default"
+	HostNetDeployment = "hostnet"
+	ProbeNamespace    = "labctl"
+	ProbeDaemonSet    = "labctl-probe"
 )
 
 // How many pods the demo's deployments have.

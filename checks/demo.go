@@ -92,6 +92,7 @@ func evalProbe(f Facts) Result {
 var demoObjects = [...]string{
 	"namespace/" + WebNamespace, "deployment.apps/" + WebDeployment, "service/" + WebService,
 	"deployment.apps/hello", "service/" + HelloService, "ingress.networking.k8s.io/hello",
+	"deployment.apps/" + HostNetDeployment,
 	"namespace/" + ProbeNamespace, "daemonset.apps/" + ProbeDaemonSet,
 }
 

@@ -7,7 +7,7 @@ func demoFixtures() map[string][]fixture {
 			{"somebody scaled web", func(f *Facts) { f.Reapplied.Value[1].Outcome = "configured" }, Fail, "deployment.apps/web configured"},
 			{"something is gone", func(f *Facts) { f.Reapplied.Value[2].Outcome = "created" }, Fail, "service/web-svc created"},
 			{"an answer that stops after the first object", func(f *Facts) { f.Reapplied.Value = f.Reapplied.Value[:1] }, Unknown, "kubectl says nothing of service/hello-svc"},
-			{"an answer without the last object", func(f *Facts) { f.Reapplied.Value = f.Reapplied.Value[:7] }, Unknown, "kubectl says nothing of daemonset.apps/labctl-probe"},
+			{"an answer without the last object", func(f *Facts) { f.Reapplied.Value = f.Reapplied.Value[:8] }, Unknown, "kubectl says nothing of daemonset.apps/labctl-probe"},
 			{"not tried", func(f *Facts) { f.Reapplied = Fact[[]Applied]{} }, Unknown, "not collected"},
 			noCluster(),
 		},

@@ -14,6 +14,7 @@
 //	INTERNAL-IP     cluster.ready cluster.clocks cluster.logs cluster.exec net.internal-ip net.internal-ip-unique net.external-ip
 //	                net.flannel-public-ip
 //	pod network     pod.machine-id pod.cidr pod.flannel-subnet pod.cni0 pod.vxlan pod.mtu pod.vtep-mac pod.routes pod.ips pod.reach
+//	                pod.host-network
 //	ClusterIP       svc.cluster-ip svc.virtual svc.endpoints svc.old-endpoints svc.from-nodes svc.from-pods svc.by-name svc.isolated
 //	kube-proxy      proxy.mode proxy.hooks proxy.chains proxy.shares (iptables mode) proxy.virtual-servers proxy.scheduler
 //	                proxy.ipvs-node-addresses (IPVS mode) proxy.conntrack proxy.balance

@@ -92,6 +92,14 @@ func healthy() *Facts {
 			target := netip.AddrPortFrom(n.Address, port)
 			f.Probes = append(f.Probes, Probe{Where: Host, Target: target, Outcome: Answered, Status: 404, From: Source{Where: Host, Command: "curl http://" + target.String() + "/"}})
 		}
+		hostNet := Probe{Where: Host, Target: netip.AddrPortFrom(n.Address, HostNetPort), Outcome: Refused, Why: "connection refused",
+			From: Source{Where: Host, Command: fmt.Sprintf("curl http://%s:%d/", n.Address, HostNetPort)}}
+		if n.Role == config.RoleServer {
+			hostNet.Outcome, hostNet.Status, hostNet.By, hostNet.Why = Answered, 200, n.Name, ""
+			pods = append(pods, Pod{Namespace: "default", Name: "hostnet-x", Node: n.Name, IP: n.Address, HostNetwork: true, Running: true, Ready: true,
+				Labels: map[string]string{"app": "hostnet"}, Ports: []int{HostNetPort}})
+		}
+		f.Probes = append(f.Probes, hostNet)
 		for _, port := range []uint16{80, 31300} { // the other one is asked in IPVS mode
 			target := netip.AddrPortFrom(n.Address, port)
 			f.Probes = append(f.Probes, Probe{Where: Host, Target: target, Asked: IngressHost, Outcome: Answered, Status: 200, By: fmt.Sprintf("hello-%s-0", lab.Nodes[(i+1)%3].Name),
@@ -152,7 +160,7 @@ func healthy() *Facts {
 		Source{Where: "cp1", Command: "conntrack -L -p tcp -d 10.43.45.254 --dport 80"})
 	var applied []Applied
 	for _, object := range []string{
-		"namespace/demo", "deployment.apps/web", "service/web-svc", "deployment.apps/hello", "service/hello-svc", "ingress.networking.k8s.io/hello",
+		"namespace/demo", "deployment.apps/web", "service/web-svc", "deployment.apps/hello", "service/hello-svc", "ingress.networking.k8s.io/hello", "deployment.apps/hostnet",
 		"namespace/labctl", "daemonset.apps/labctl-probe",
 	} {
 		applied = append(applied, Applied{object, "unchanged"})

@@ -16,8 +16,9 @@ const (
 	NeedIsolation                      // hello-svc's ClusterIP, asked by the host
 	NeedLoadBalancer                   // Traefik on every node, asked by the host
 	NeedIngress                        // Traefik on every node, asked by the host for the Ingress's host name
+	NeedHostNetwork                    // the port of the pod with hostNetwork, on every node, asked by the host
 
-	needAll = NeedIngress<<1 - 1
+	needAll = NeedHostNetwork<<1 - 1
 )
 
 // Has tells whether all of want is needed.
@@ -68,6 +69,7 @@ func needs() map[string]Needs {
 		"pod.routes":                0,
 		"pod.ips":                   0,
 		"pod.reach":                 NeedPods,
+		"pod.host-network":          NeedHostNetwork,
 		"svc.cluster-ip":            0,
 		"svc.virtual":               0,
 		"svc.endpoints":             0,

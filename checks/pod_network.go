@@ -27,6 +27,7 @@ func podNetworkChecks() []Check {
 		{ID: "pod.routes", Title: "every node reaches every other node's pods by flannel.1", Area: AreaPods, Eval: evalPodRoutes},
 		{ID: "pod.ips", Title: "every pod's IP is in its node's pod CIDR", Area: AreaPods, Eval: evalPodIPs},
 		{ID: "pod.reach", Title: "a pod of every node reaches pods of other nodes: all of them, or the next one and the server's if there are more than six nodes", Area: AreaPods, Eval: evalPodReach},
+		{ID: "pod.host-network", Title: "a pod with hostNetwork has its node's address, and answers the host there and nowhere else", Area: AreaPods, Eval: evalHostNetwork},
 	}
 }
 

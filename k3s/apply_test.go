@@ -109,7 +109,7 @@ func TestWorkloads(t *testing.T) {
 		want       []objectName
 	}{
 		{"demo-web", demoWeb, []objectName{{"Deployment", "demo", "web"}}},
-		{"demo-hello", demoHello, []objectName{{"Deployment", "default", "hello"}}},
+		{"demo-hello", demoHello, []objectName{{"Deployment", "default", "hello"}, {"Deployment", "default", "hostnet"}}},
 		{"probe", probe, []objectName{{"DaemonSet", "labctl", "labctl-probe"}}},
 		{"begins with dashes, no namespace", "---\nkind: DaemonSet\nmetadata: {name: x}\n---\n", []objectName{{"DaemonSet", "default", "x"}}},
 		{"no pods", "kind: Service\n", nil},
@@ -135,9 +135,9 @@ func TestCurrent(t *testing.T) {
 		want           bool
 	}{
 		{"as applied", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n" +
-			"ingress.networking.k8s.io/hello unchanged (server dry run)\n", "", true},
+			"ingress.networking.k8s.io/hello unchanged (server dry run)\ndeployment.apps/hostnet unchanged (server dry run)\n", "", true},
 		{"of an older labctl", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc unchanged (server dry run)\n" +
-			"ingress.networking.k8s.io/hello created (server dry run)\n", "", false},
+			"ingress.networking.k8s.io/hello created (server dry run)\ndeployment.apps/hostnet created (server dry run)\n", "", false},
 		{"one was changed", "deployment.apps/hello configured (server dry run)\nservice/hello-svc unchanged (server dry run)\n", "", false},
 		{"one is gone", "deployment.apps/hello unchanged (server dry run)\nservice/hello-svc created (server dry run)\n", "", false},
 		{"half an answer", "deployment.apps/hello unchanged (server dry run)\n", "", false},
@@ -230,7 +230,9 @@ func TestWaitDemo(t *testing.T) {
 			available := min(asked, 6)
 			asked++
 			return fmt.Sprintf(`{"items":[{"kind":"Deployment","metadata":{"name":"hello","namespace":"default","generation":1},"spec":{"replicas":6},
-				"status":{"observedGeneration":1,"replicas":6,"updatedReplicas":6,"availableReplicas":%d}}]}`, available), nil
+				"status":{"observedGeneration":1,"replicas":6,"updatedReplicas":6,"availableReplicas":%d}},
+				{"kind":"Deployment","metadata":{"name":"hostnet","namespace":"default","generation":1},"spec":{"replicas":1},
+				"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"availableReplicas":1}}]}`, available), nil
 		}
 		var last string
 		if err := waitDemo(t.Context(), r, Manifests(config.Default())[1], func(s string) { last = s }); err != nil {

@@ -20,6 +20,7 @@ func Manifests(l *config.Lab) []Manifest {
 		"WEB_IMAGE", scalar(l.Demo.WebImage),
 		"HELLO_IMAGE", scalar(l.Demo.HelloImage),
 		"NODE_PORT", strconv.Itoa(l.Demo.NodePort),
+		"SERVER_NAME", strconv.QuoteToASCII(l.Server().Name),
 	)
 	return []Manifest{
 		{Name: "demo-web", YAML: []byte(fill.Replace(demoWeb))},
@@ -83,6 +84,10 @@ spec:
 // demoHello is the NodePort demo: six pods that answer with their own name, two on each of three nodes. An Ingress leads to them, too. It
 // asks for one host name, so that Traefik goes on saying 404 to all other calls, and names its class: Traefik and its class may come
 // minutes later, and an Ingress that was there before the default class never gets it.
+//
+// hostnet is one pod without a network of its own: its port is one of its node, and of no other. It has a fixed place, the server, so that
+// whoever breaks a worker knows what goes with it, and tolerates what keeps other pods from there, as there is no other place. A new one
+// waits until the old one has left the port.
 const demoHello = `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -146,6 +151,37 @@ spec:
                 name: hello-svc
                 port:
                   number: 80
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: hostnet
+  namespace: default
+  labels:
+    app: hostnet
+spec:
+  replicas: 1
+  strategy:
+    type: Recreate
+  selector:
+    matchLabels:
+      app: hostnet
+  template:
+    metadata:
+      labels:
+        app: hostnet
+    spec:
+      hostNetwork: true
+      nodeSelector:
+        kubernetes.io/hostname: SERVER_NAME
+      tolerations:
+        - operator: Exists
+      containers:
+        - name: whoami
+          image: HELLO_IMAGE
+          args: ["--port", "8090"]
+          ports:
+            - containerPort: 8090
 `
 
 // probe is a pod on every node, whatever taints it has: the source and the target of what is asked from inside.

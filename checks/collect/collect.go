@@ -98,6 +98,9 @@ func Collect(ctx context.Context, o Options) (*Evidence, error) {
 		if c.needs.Has(checks.NeedIngress) {
 			ask(ingressURLs(known), checks.IngressHost)
 		}
+		if c.needs.Has(checks.NeedHostNetwork) {
+			ask(hostNetworkURLs(known), "")
+		}
 		if hello.IsValid() && c.needs.Has(checks.NeedIsolation) {
 			c.start(func() { c.add(probeIsolation(ctx, o.HTTP, o.Lab, hello)...) })
 		}

@@ -220,6 +220,8 @@ func (f *fakeLab) http() *http.Client {
 		}
 		whoami.Config.Handler.ServeHTTP(w, r)
 	})
+	hostNet := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "Hostname: cp1") }))
+	f.t.Cleanup(hostNet.Close)
 	traefik, secure := httptest.NewServer(routes), httptest.NewTLSServer(routes)
 	f.t.Cleanup(traefik.Close)
 	f.t.Cleanup(secure.Close)
@@ -229,6 +231,11 @@ func (f *fakeLab) http() *http.Client {
 			return nil, err
 		}
 		at := map[string]*httptest.Server{"31885": whoami, "80": traefik, "31300": traefik, "443": secure, "31309": secure}[port]
+		if port == "8090" && f.lab.Server().Address.String() == host {
+			at = hostNet
+		} else if port == "8090" {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}
 		if f.noHTTPS != nil && at == secure {
 			return f.noHTTPS(ctx, network)
 		}

@@ -260,6 +260,15 @@ func ingressURLs(known checks.Facts) []string {
 	return urls
 }
 
+// hostNetworkURLs are every node's port that the pod with hostNetwork has on its node.
+func hostNetworkURLs(known checks.Facts) []string {
+	var urls []string
+	for _, n := range known.Lab.Nodes {
+		urls = append(urls, targetURL(netip.AddrPortFrom(n.Address, checks.HostNetPort)))
+	}
+	return urls
+}
+
 // isolationTries is how often the ClusterIP is asked. kube-proxy picks a pod each time. In the worst of leaks only the pods of the node that
 // the packets come to are in reach, one out of so many as there are nodes; then this many tries
 // miss them all in one of 3000 labs of up to eight nodes.

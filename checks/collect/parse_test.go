@@ -64,7 +64,7 @@ func TestRecordedNode(t *testing.T) {
 // One list of all kinds, as k3s v1.34 answers, and a list for each kind, as of v1.21, are read alike.
 func TestClusterLists(t *testing.T) {
 	for folder, want := range map[string]struct{ nodes, services, pods, slices, deployments int }{
-		"k3s-v1.34.3":         {3, 6, 13, 3, 2},
+		"k3s-v1.34.3":         {3, 6, 14, 3, 2},
 		"k3s-v1.21.2/correct": {3, 5, 12, 5, -1},
 	} {
 		c := Parse(recording(t, folder, config.Default())).Cluster

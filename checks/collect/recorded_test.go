@@ -29,9 +29,9 @@ func recorded() map[string]struct {
 	}{
 		"correct": {mode: config.ProxyIPTables, passes: 35,
 			// Not recorded: the machines, times, curl on the workers, a probe from a pod that works, a lookup on more than one node, which
-			// pod answered, the LoadBalancer's node ports, an Ingress, deployments.
+			// pod answered, the LoadBalancer's node ports, an Ingress, a pod with hostNetwork, deployments.
 			unknown: []string{
-				"net.nics", "cluster.clocks", "pod.reach", "svc.from-nodes", "svc.from-pods", "svc.by-name", "proxy.conntrack", "proxy.balance",
+				"net.nics", "cluster.clocks", "pod.reach", "pod.host-network", "svc.from-nodes", "svc.from-pods", "svc.by-name", "proxy.conntrack", "proxy.balance",
 				"nodeport.remote", "lb.node-ports", "lb.ingress", "dns.resolves", "demo.web", "demo.hello", "demo.probe", "demo.unchanged",
 			}},
 		"no-node-ip": {mode: config.ProxyIPTables, passes: 8,

@@ -251,8 +251,8 @@ var masks = []struct {
 	as    string
 }{
 	{regexp.MustCompile(`( \(SIMULATED\)|SIMULATED | · SIMULATED| --simulate| --lab \S+)`), ""},
-	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"},           // not a part of a generated name
-	{regexp.MustCompile(`\b(web|hello)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"}, // in a table, whose rows are in the order of these names
+	{regexp.MustCompile(`(^|[\s(])\d+[dhms](\d+[hms])?\b`), "${1}AGE"},                   // not a part of a generated name
+	{regexp.MustCompile(`\b(web|hello|hostnet)-[a-z0-9]{8,10}-[a-z0-9]{5}\b`), "$1-POD"}, // in a table, whose rows are in the order of these names
 	{regexp.MustCompile(`\bweb-svc-[a-z0-9]{5}\b`), "web-svc-SLICE"},
 	{regexp.MustCompile(`\bsvclb-traefik-[a-z0-9]{8}\b`), "svclb-traefik-ID"},
 	{regexp.MustCompile(`\bKUBE-(SVC|SEP|EXT)-[A-Z0-9]{16}\b`), "KUBE-$1-ID"},

@@ -107,6 +107,16 @@ EOF`, name),
 			},
 		},
 		{
+			ID: "host-port-filtered", Exercise: "10",
+			Title: "the server drops what comes in for the port of the pod in its network",
+			Explanation: "The pod runs, is Ready, and listens. Its port is one of the node's, and so is the firewall in front of it; no Service and no rule of " +
+				"kube-proxy's has a part in it, so nothing else notices.",
+			Fails: both("pod.host-network"),
+			script: func(p places) Script {
+				return rule(p.server.Name, "filter", "INPUT", "-p tcp --dport 8090 -j DROP")
+			},
+		},
+		{
 			ID: "local-policy", Exercise: "10", workers: 1,
 			Title: "hello-svc's externalTrafficPolicy is Local",
 			Explanation: "A node hands connections from outside to its own pods only. While every node has pods of hello, nothing seems to be wrong; " +

@@ -44,7 +44,9 @@ func (p *process) describeDeployment(c *cluster, i item) {
 	line("Selector", none(joined(stringMap(dig(i.body, "spec", "selector", "matchLabels")))))
 	line("Replicas", fmt.Sprintf("%d desired | %d updated | %d total | %d available | %d unavailable",
 		replicas(c.state.object("Deployment", i.namespace, i.name)), count("updatedReplicas"), count("replicas"), count("availableReplicas"), count("unavailableReplicas")))
-	line("StrategyType", "RollingUpdate")
+	strategy, _ := dig(i.body, "spec", "strategy", "type").(string)
+	strategy = cmpString(strategy, "RollingUpdate")
+	line("StrategyType", strategy)
 	line("MinReadySeconds", 0)
 	share := func(key string) string {
 		if v := dig(i.body, "spec", "strategy", "rollingUpdate", key); v != nil {
@@ -52,7 +54,9 @@ func (p *process) describeDeployment(c *cluster, i item) {
 		}
 		return "25%" // the API server's default
 	}
-	line("RollingUpdateStrategy", share("maxUnavailable")+" max unavailable, "+share("maxSurge")+" max surge")
+	if strategy == "RollingUpdate" {
+		line("RollingUpdateStrategy", share("maxUnavailable")+" max unavailable, "+share("maxSurge")+" max surge")
+	}
 	p.printf("Pod Template:\n  Labels:  %s\n  Containers:\n", joined(stringMap(dig(i.body, "spec", "template", "metadata", "labels"))))
 	containers, _ := dig(i.body, "spec", "template", "spec", "containers").([]any)
 	for _, container := range containers {

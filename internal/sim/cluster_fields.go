@@ -27,6 +27,7 @@ spec.template.spec.nodeSelector.*
 spec.template.spec.terminationGracePeriodSeconds number
 spec.template.spec.restartPolicy Always
 spec.template.spec.dnsPolicy ClusterFirst
+spec.template.spec.hostNetwork boolean
 spec.template.spec.tolerations.key
 spec.template.spec.tolerations.operator Equal Exists
 spec.template.spec.tolerations.value
@@ -64,7 +65,7 @@ func knownFields(kind string) string {
 		"ServiceCIDR": "spec.cidrs",
 		"Deployment": templateFields + `
 spec.replicas number
-spec.strategy.type RollingUpdate
+spec.strategy.type RollingUpdate Recreate
 spec.strategy.rollingUpdate.maxSurge any
 spec.strategy.rollingUpdate.maxUnavailable any`,
 		"DaemonSet": templateFields + `

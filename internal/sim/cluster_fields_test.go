@@ -21,8 +21,8 @@ func TestUnknownFieldsAreRefused(t *testing.T) {
 		deployment(`,"replicas":2,"strategy":{"rollingUpdate":{"maxSurge":1,"maxUnavailable":"25%"}}`, `,"tolerations":[{"operator":"Exists"}]`, `,"ports":[{"containerPort":80}]`): "",
 		deployment(`,"replicas":"2"`, "", ""):                          "spec.replicas must be number",
 		deployment(`,"paused":true`, "", ""):                           `field "spec.paused"`,
-		deployment(`,"strategy":{"type":"Recreate"}`, "", ""):          `"Recreate" as spec.strategy.type`,
-		deployment("", `,"hostNetwork":true`, ""):                      `field "spec.template.spec.hostNetwork"`,
+		deployment(`,"strategy":{"type":"OnDelete"}`, "", ""):          `"OnDelete" as spec.strategy.type`,
+		deployment("", `,"hostPID":true`, ""):                          `field "spec.template.spec.hostPID"`,
 		deployment("", `,"nodeName":"w1"`, ""):                         `field "spec.template.spec.nodeName"`,
 		deployment("", `,"affinity":{"nodeAffinity":{"x":"y"}}`, ""):   `field "spec.template.spec.affinity.nodeAffinity.x"`,
 		deployment("", `,"initContainers":[{"name":"i"}]`, ""):         `field "spec.template.spec.initContainers.name"`,
@@ -101,7 +101,7 @@ func TestServiceChanges(t *testing.T) {
 		`does not know the operation "test"`)
 	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}}}}}'`, 1,
 		"field is immutable")
-	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'`, 1, "hostNetwork")
+	l.fails(0, `sudo kubectl patch deploy hello -p '{"spec":{"template":{"spec":{"hostPID":true}}}}'`, 1, "hostPID")
 }
 
 // A port of a node has room for one pod: ServiceLB's pods for a second service on Traefik's ports wait.

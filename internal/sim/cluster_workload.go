@@ -141,6 +141,9 @@ func replicas(o *object) int {
 
 // rollingUpdate is how many pods a deployment may have too many, and how many may be missing, while it is updated.
 func rollingUpdate(o *object, want int) (surge, missing int) {
+	if dig(o.Body, "spec", "strategy", "type") == "Recreate" {
+		return 0, want
+	}
 	share := func(key string, up bool) int {
 		v := dig(o.Body, "spec", "strategy", "rollingUpdate", key)
 		text, ok := v.(string)
@@ -257,6 +260,12 @@ func (c *cluster) schedule(st *clusterState, p *podRecord) {
 	c.bind(st, p, best)
 }
 
+// hostNetwork reports whether a pod is in its node's network.
+func (p *podRecord) hostNetwork() bool {
+	own, _ := p.Spec["hostNetwork"].(bool)
+	return own
+}
+
 const noPorts = "node(s) didn't have free ports for the requested pod ports"
 
 // portsTaken reports whether a pod asks for a port of the node itself that another pod there has.
@@ -275,12 +284,17 @@ type hostPort struct {
 	port, into int
 }
 
+// hostPorts are the ports of its node that a pod asks for: in its node's network all that its containers declare.
 func (p *podRecord) hostPorts() []hostPort {
 	var all []hostPort
 	for _, ctr := range p.containers() {
 		list, _ := ctr["ports"].([]any)
 		for _, port := range list {
-			if n := number(dig(port, "hostPort")); n != 0 {
+			n := number(dig(port, "hostPort"))
+			if n == 0 && p.hostNetwork() {
+				n = number(dig(port, "containerPort"))
+			}
+			if n != 0 {
 				proto, _ := dig(port, "protocol").(string)
 				all = append(all, hostPort{strings.ToLower(cmp.Or(proto, "TCP")), n, number(dig(port, "containerPort"))})
 			}
@@ -324,7 +338,7 @@ func (st *clusterState) maySpread(p *podRecord, on *nodeRecord) bool {
 // bind gives a pod its node and the next address of the node's subnet.
 func (c *cluster) bind(st *clusterState, p *podRecord, n *nodeRecord) {
 	p.Node, p.Problem, p.Scheduled, p.Version = n.Name, "", c.now, st.next()
-	if hostNetwork, _ := p.Spec["hostNetwork"].(bool); hostNetwork {
+	if p.hostNetwork() {
 		p.IP = n.InternalIP
 		return
 	}

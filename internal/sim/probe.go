@@ -329,7 +329,28 @@ func (g *guest) listener(p packet) (answer, error) {
 	case port == 10250 && running:
 		return a, nil
 	}
+	for _, pod := range g.hostPods() {
+		if h, ok := pod.listens(p.proto, int(p.to.Port())); ok {
+			a.handler = h
+			return a, nil
+		}
+	}
 	return answer{}, refused()
+}
+
+// hostPods are the pods that run on the guest in its own network.
+func (g *guest) hostPods() []*podRecord {
+	c, rec := g.dataplane()
+	if rec == nil {
+		return nil
+	}
+	var all []*podRecord
+	for _, p := range c.state.Pods {
+		if p.Node == rec.Name && p.hostNetwork() && c.podRuns(p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // apiServer answers a client that shows no certificate.
@@ -400,9 +421,13 @@ func (p *podRecord) listens(proto string, port int) (http.Handler, bool) {
 
 // whoami is traefik/whoami: it says who it is and what it was asked.
 func (p *podRecord) whoami() http.Handler {
+	name := p.Name
+	if p.hostNetwork() {
+		name = p.Node // with its node's network a pod has its node's host name
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "Hostname: %s\nIP: 127.0.0.1\nIP: ::1\nIP: %s\nRemoteAddr: %s\n", p.Name, p.IP, r.RemoteAddr)
+		fmt.Fprintf(&b, "Hostname: %s\nIP: 127.0.0.1\nIP: ::1\nIP: %s\nRemoteAddr: %s\n", name, p.IP, r.RemoteAddr)
 		if err := r.Write(&b); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

@@ -107,5 +107,12 @@ func runSS(_ context.Context, p *process) int {
 			p.printf("LISTEN 0      4096   %17s      0.0.0.0:*          \n", fmt.Sprintf("0.0.0.0:%d", port))
 		}
 	}
+	for _, pod := range p.guest.hostPods() {
+		for _, port := range pod.hostPorts() {
+			if _, ok := pod.listens("tcp", port.port); ok && port.proto == "tcp" {
+				p.printf("LISTEN 0      4096   %17s            *:*          \n", fmt.Sprintf("*:%d", port.port)) // IPv6, too, as Go does
+			}
+		}
+	}
 	return 0
 }
