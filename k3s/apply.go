@@ -46,8 +46,8 @@ func Current(ctx context.Context, server Runner, m Manifest) (bool, error) {
 // ErrImagePull is a cause of waitDemo's: a node can't get an image.
 var ErrImagePull = errors.New("an image can't be pulled")
 
-// waitDemo waits until every Deployment and DaemonSet of the manifest is rolled out and available. Until then the cause is what
-// keeps its pods from running, for example why an image can't be pulled (ErrImagePull).
+// waitDemo waits until all workloads of the manifest are rolled out and available. Until then the cause is what keeps their pods from
+// running, for example why an image can't be pulled (ErrImagePull).
 func waitDemo(ctx context.Context, server Runner, m Manifest, step func(string)) error {
 	wanted, err := m.workloads()
 	if err != nil {

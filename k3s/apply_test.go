@@ -109,7 +109,9 @@ func TestWorkloads(t *testing.T) {
 		want       []objectName
 	}{
 		{"demo-web", demoWeb, []objectName{{"Deployment", "demo", "web"}}},
-		{"demo-hello", demoHello, []objectName{{"Deployment", "default", "hello"}, {"Deployment", "default", "hostnet"}}},
+		{"demo-hello", demoHello, []objectName{
+			{"Deployment", "default", "hello"}, {"Deployment", "kube-system", "traefik"}, {"Deployment", "default", "hostnet"},
+		}},
 		{"probe", probe, []objectName{{"DaemonSet", "labctl", "labctl-probe"}}},
 		{"begins with dashes, no namespace", "---\nkind: DaemonSet\nmetadata: {name: x}\n---\n", []objectName{{"DaemonSet", "default", "x"}}},
 		{"no pods", "kind: Service\n", nil},
@@ -227,19 +229,32 @@ func TestWaitDemo(t *testing.T) {
 		r := newTestNode(t)
 		asked := 0
 		r.kubectl = func([]string, string) (string, error) {
-			available := min(asked, 6)
+			available, served := min(asked, 6), ""
+			if asked == 9 {
+				served = `,{"kind":"Deployment","metadata":{"name":"traefik","namespace":"kube-system","generation":1},"spec":{"replicas":1},
+				"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"availableReplicas":1}}`
+			}
 			asked++
 			return fmt.Sprintf(`{"items":[{"kind":"Deployment","metadata":{"name":"hello","namespace":"default","generation":1},"spec":{"replicas":6},
 				"status":{"observedGeneration":1,"replicas":6,"updatedReplicas":6,"availableReplicas":%d}},
 				{"kind":"Deployment","metadata":{"name":"hostnet","namespace":"default","generation":1},"spec":{"replicas":1},
-				"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"availableReplicas":1}}]}`, available), nil
+				"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"availableReplicas":1}}%s]}`, available, served), nil
 		}
-		var last string
-		if err := waitDemo(t.Context(), r, Manifests(config.Default())[1], func(s string) { last = s }); err != nil {
+		var steps []string
+		note := func(s string) {
+			if len(steps) == 0 || steps[len(steps)-1] != s {
+				steps = append(steps, s)
+			}
+		}
+		if err := waitDemo(t.Context(), r, Manifests(config.Default())[1], note); err != nil {
 			t.Fatal(err)
 		}
-		if want := `waiting for the pods of "demo-hello": Deployment "default/hello": 5 of 6 pods are available`; last != want || asked != 7 {
-			t.Errorf("asked %d times, last step %q", asked, last)
+		want := []string{
+			`waiting for the pods of "demo-hello": Deployment "default/hello": 5 of 6 pods are available`,
+			`waiting for the pods of "demo-hello": Deployment "kube-system/traefik" is not there yet`,
+		}
+		if diff := cmp.Diff(want, steps[max(0, len(steps)-2):]); diff != "" || asked != 10 {
+			t.Errorf("asked %d times; last steps (-want +got):\n%s", asked, diff)
 		}
 	})
 }

@@ -48,7 +48,8 @@ func (m Manifest) objects() ([]manifestObject, error) {
 	return found, nil
 }
 
-// workloads are a manifest's Deployments and DaemonSets.
+// workloads are a manifest's Deployments and DaemonSets, and Traefik if there is an Ingress for it: k3s installs it by a job of its own,
+// which may take longer than the demo's pods do to start.
 func (m Manifest) workloads() ([]objectName, error) {
 	objects, err := m.objects()
 	if err != nil {
@@ -56,8 +57,11 @@ func (m Manifest) workloads() ([]objectName, error) {
 	}
 	var found []objectName
 	for _, o := range objects {
-		if o.Kind == "Deployment" || o.Kind == "DaemonSet" {
+		switch o.Kind {
+		case "Deployment", "DaemonSet":
 			found = append(found, objectName{o.Kind, o.Metadata.Namespace, o.Metadata.Name})
+		case "Ingress":
+			found = append(found, objectName{"Deployment", "kube-system", "traefik"})
 		}
 	}
 	return found, nil
